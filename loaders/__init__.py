@@ -1,0 +1,1 @@
+"""What is read: every SELECT in the house."""

@@ -1,0 +1,1 @@
+"""What is carried: uploads in, downloads out."""

@@ -1,0 +1,1 @@
+"""What is true: tables, states, and the rules that move them."""

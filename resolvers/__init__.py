@@ -1,0 +1,1 @@
+"""What may be done: one function per thing a person can do."""
