@@ -1,0 +1,86 @@
+"""What happened: one row for every change that another person or process may care about.
+
+Rows of one stream are numbered without gaps, in the order in which they were committed, so whoever has seen
+number n asks for what came after n and misses nothing.
+"""
+
+import enum
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, Identified, named
+
+
+class EventKind(enum.Enum):
+    """What kind of change it was; the subject is the thing that changed."""
+
+    JOB_PUBLISHED = "JOB_PUBLISHED"
+    JOB_EDITED = "JOB_EDITED"
+    JOB_CLOSED = "JOB_CLOSED"
+    JOB_FILLED = "JOB_FILLED"
+    JOB_EXPIRES_SOON = "JOB_EXPIRES_SOON"
+    JOB_EXPIRED = "JOB_EXPIRED"
+    JOB_RENEWED = "JOB_RENEWED"
+    JOB_REMOVED = "JOB_REMOVED"
+    PROPOSAL_SUBMITTED = "PROPOSAL_SUBMITTED"
+    PROPOSAL_EDITED = "PROPOSAL_EDITED"
+    PROPOSAL_WITHDRAWN = "PROPOSAL_WITHDRAWN"
+    PROPOSAL_SHORTLISTED = "PROPOSAL_SHORTLISTED"
+    PROPOSAL_ARCHIVED = "PROPOSAL_ARCHIVED"
+    PROPOSAL_REJECTED = "PROPOSAL_REJECTED"
+    PROPOSAL_ACCEPTED = "PROPOSAL_ACCEPTED"
+    CONTRACT_STARTED = "CONTRACT_STARTED"
+    MILESTONE_STARTED = "MILESTONE_STARTED"
+
+
+class StreamHead(Base):
+    """The last number given out in a stream; whoever holds this row numbers the next event."""
+
+    __tablename__ = "stream_heads"
+
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+
+
+class Event(Identified):
+    """One change, as one stream tells it."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("stream", "sequence"), Index(None, "subject_id"))
+    noun: ClassVar[str] = "event"
+
+    stream: Mapped[str]
+    sequence: Mapped[int]
+    kind: Mapped[EventKind] = mapped_column(named(EventKind))
+    subject: Mapped[str]
+    subject_id: Mapped[UUID]
+    actor_id: Mapped[UUID | None]
+    at: Mapped[datetime]
+
+
+def event(stream: str, kind: EventKind, subject: Identified, *, by: UUID | None, at: datetime) -> Event:
+    """Tell a stream that something happened to the subject; `by` is nobody when the house itself did it."""
+    return Event(stream=stream, kind=kind, subject=subject.noun, subject_id=subject.id, actor_id=by, at=at)
+
+
+def job_stream(job_id: UUID) -> str:
+    """What the job's client follows: proposals arriving and changing, and the job itself."""
+    return f"job:{job_id.hex}"
+
+
+def contract_stream(contract_id: UUID) -> str:
+    """What the two parties of a contract follow."""
+    return f"contract:{contract_id.hex}"
+
+
+def account_stream(account_id: UUID) -> str:
+    """What one person is told."""
+    return f"account:{account_id.hex}"
+
+
+JOBS_STREAM = "jobs"
+"""Jobs being published, for everyone."""

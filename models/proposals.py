@@ -1,0 +1,362 @@
+"""Offers that freelancers make on jobs.
+
+PENDING ──► ACCEPTED     (by the job's client: a contract begins)
+   ├──────► REJECTED     (by the client, or because the job is filled, closed or removed)
+   └──────► WITHDRAWN    (by the freelancer)
+"""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import ClassVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, exists, or_, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from models.accounts import LINE_MAX, Account, check_text, shown
+from models.base import VIEWER, Audience, Identified, named
+from models.errors import Checks, Conflict, Stale, refuses
+from models.jobs import BudgetKind, Duration, Job, JobState
+from models.money import AMOUNT_MAX_CENTS, Currency
+from models.states import Party, Step, possible, take
+
+COVER_LETTER_MAX = 5_000
+MILESTONES_MIN, MILESTONES_MAX = 1, 20
+MILESTONE_TEXT_MAX = 1_000
+ATTACHMENTS_MAX = 10
+URL_MAX = 2_000
+REASON_MAX = 1_000
+BID_RANGE_MIN = 3
+"""How many proposals a job needs before everybody may see the range of their bids."""
+
+
+class ProposalState(enum.Enum):
+    """Where a proposal is in its life."""
+
+    PENDING = "PENDING"
+    ACCEPTED = "ACCEPTED"
+    REJECTED = "REJECTED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+class ProposalAction(enum.Enum):
+    """What may be done with a proposal."""
+
+    EDIT = "EDIT"
+    WITHDRAW = "WITHDRAW"
+    SHORTLIST = "SHORTLIST"
+    ARCHIVE = "ARCHIVE"
+    REJECT = "REJECT"
+    ACCEPT = "ACCEPT"
+
+
+class ProposalDecided(Conflict):
+    """A proposal is decided once."""
+
+    code = "PROPOSAL_DECIDED"
+    message = "This proposal is not pending any more."
+
+
+@refuses("uq_proposals_live")
+class AlreadyProposed(Conflict):
+    """One live proposal per freelancer and job; after withdrawing, or being rejected, another may be made."""
+
+    code = "ALREADY_PROPOSED"
+    message = "You have a proposal on this job already."
+
+
+_S = ProposalState
+_PENDING = frozenset({_S.PENDING})
+STEPS: dict[ProposalAction, Step[ProposalState]] = {
+    ProposalAction.EDIT: Step(Party.FREELANCER, _PENDING, None, ProposalDecided),
+    ProposalAction.WITHDRAW: Step(Party.FREELANCER, _PENDING, _S.WITHDRAWN, ProposalDecided),
+    ProposalAction.SHORTLIST: Step(Party.CLIENT, _PENDING, None, ProposalDecided),
+    ProposalAction.ARCHIVE: Step(Party.CLIENT, frozenset(_S), None, ProposalDecided),
+    ProposalAction.REJECT: Step(Party.CLIENT, _PENDING, _S.REJECTED, ProposalDecided),
+    ProposalAction.ACCEPT: Step(Party.CLIENT, _PENDING, _S.ACCEPTED, ProposalDecided),
+}
+"""Who may do what with a proposal, when, and where it leads. Accepting needs an open job besides."""
+
+
+@dataclass(frozen=True)
+class MilestoneWords:
+    """One part of the work, as it is proposed."""
+
+    description: str
+    amount_cents: int
+    due_on: date | None = None
+
+
+@dataclass(frozen=True)
+class AttachmentWords:
+    """Something to look at elsewhere."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class ProposalWords:
+    """What a freelancer offers."""
+
+    cover_letter: str
+    duration: Duration
+    bid_cents: int
+    milestones: Sequence[MilestoneWords]
+    currency: Currency = Currency.USD
+    attachments: Sequence[AttachmentWords] = ()
+
+    def check(self, check: Checks, job: Job, today: date) -> None:
+        """Milestones are wanted, worth something, not in the past, and on fixed jobs sum to the bid."""
+        check_text(check, self.cover_letter, "cover_letter", COVER_LETTER_MAX, least=1)
+        check.require(0 < self.bid_cents <= AMOUNT_MAX_CENTS, "bid", "A bid is more than zero.")
+        check.require(self.currency is job.budget_currency, "bid", "A bid is in the currency of the job.")
+        enough = check.require(
+            MILESTONES_MIN <= len(self.milestones) <= MILESTONES_MAX,
+            "milestones",
+            f"A proposal has {MILESTONES_MIN} to {MILESTONES_MAX} milestones.",
+        )
+        if enough:
+            self._check_milestones(check, job, today)
+        self._check_attachments(check)
+
+    def _check_milestones(self, check: Checks, job: Job, today: date) -> None:
+        for index, milestone in enumerate(self.milestones):
+            at = ("milestones", str(index))
+            written = len(milestone.description.strip()) >= 1 and len(milestone.description) <= MILESTONE_TEXT_MAX
+            check.require(
+                written and "\0" not in milestone.description,
+                (*at, "description"),
+                f"This has 1 to {MILESTONE_TEXT_MAX} characters.",
+            )
+            worth = 0 < milestone.amount_cents <= AMOUNT_MAX_CENTS
+            check.require(worth, (*at, "amount"), "An amount is more than zero.")
+            due = milestone.due_on is None or milestone.due_on >= today
+            check.require(due, (*at, "due_on"), "A milestone cannot be due in the past.")
+        total = sum(milestone.amount_cents for milestone in self.milestones)
+        if job.budget_kind is BudgetKind.FIXED:
+            check.require(total == self.bid_cents, "milestones", "The milestones do not sum to the bid.")
+
+    def _check_attachments(self, check: Checks) -> None:
+        check.require(
+            len(self.attachments) <= ATTACHMENTS_MAX, "attachments", f"At most {ATTACHMENTS_MAX} attachments."
+        )
+        for index, attachment in enumerate(self.attachments[:ATTACHMENTS_MAX]):
+            at = ("attachments", str(index))
+            named_well = len(attachment.name.strip()) >= 1 and len(attachment.name) <= LINE_MAX
+            check.require(
+                named_well and "\0" not in attachment.name, (*at, "name"), f"A name has 1 to {LINE_MAX} characters."
+            )
+            check.require(is_web_address(attachment.url), (*at, "url"), "This is not an http or https address.")
+
+
+def is_web_address(url: str) -> bool:
+    """An absolute http(s) address with a host; no script, no control characters."""
+    if len(url) > URL_MAX or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+class Proposal(Identified):
+    """A freelancer's offer to do a job."""
+
+    __tablename__ = "proposals"
+    __table_args__ = (
+        Index(
+            "uq_proposals_live",
+            "job_id",
+            "freelancer_id",
+            unique=True,
+            postgresql_where=text("state in ('PENDING', 'ACCEPTED')"),
+        ),
+        Index("ix_proposals_job_id", "job_id", "id"),
+        Index("ix_proposals_freelancer_id", "freelancer_id", "id"),
+        CheckConstraint("bid_cents > 0", name="bid_positive"),
+    )
+    noun: ClassVar[str] = "proposal"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"))
+    freelancer_id: Mapped[UUID] = mapped_column(ForeignKey("freelancer_profiles.id"))
+    cover_letter: Mapped[str]
+    duration: Mapped[Duration] = mapped_column(named(Duration))
+    bid_cents: Mapped[int]
+    currency: Mapped[Currency] = mapped_column(named(Currency))
+    state: Mapped[ProposalState] = mapped_column(named(ProposalState))
+    shortlisted: Mapped[bool]
+    archived: Mapped[bool]
+    reason: Mapped[str | None]
+    submitted_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    version: Mapped[int]
+
+    job: Mapped[Job] = relationship(lazy="raise")
+
+    @classmethod
+    def submit(cls, job: Job, by: Account, words: ProposalWords, *, at: datetime) -> "Proposal":
+        """Put an offer before the client of somebody else's open job."""
+        job.must_take_proposals(by)
+        proposal = cls(
+            job_id=job.id,
+            freelancer_id=by.id,
+            state=ProposalState.PENDING,
+            shortlisted=False,
+            archived=False,
+            submitted_at=at,
+            version=1,
+        )
+        proposal._say(words, job, at)
+        return proposal
+
+    def edit(self, job: Job, by: Account, words: ProposalWords, version: int | None, *, at: datetime) -> None:
+        """Change an offer while it is pending."""
+        take(self, STEPS[ProposalAction.EDIT], self.parties(by, job))
+        if version is not None and version != self.version:
+            raise Stale(self)
+        self._say(words, job, at)
+        self.version += 1
+
+    def _say(self, words: ProposalWords, job: Job, at: datetime) -> None:
+        with Checks() as check:
+            words.check(check, job, at.date())
+        self.cover_letter = words.cover_letter.strip()
+        self.duration = words.duration
+        self.bid_cents = words.bid_cents
+        self.currency = words.currency
+
+    def withdraw(self, job: Job, by: Account, *, at: datetime) -> None:
+        """Take an offer back while it is pending."""
+        self._decide(ProposalAction.WITHDRAW, job, by, at)
+
+    def accept(self, job: Job, by: Account, *, at: datetime) -> None:
+        """Hire the freelancer: only the job's client may, and only while the job is open."""
+        take(self, STEPS[ProposalAction.ACCEPT], self.parties(by, job))
+        job.hire()
+        self.decided_at = at
+        self.version += 1
+
+    def reject(self, job: Job, by: Account, reason: str | None, *, at: datetime) -> None:
+        """Say no to an offer, with a reason for the freelancer if the client gives one."""
+        with Checks() as check:
+            check_text(check, reason, "reason", REASON_MAX)
+        self._decide(ProposalAction.REJECT, job, by, at)
+        self.reason = reason
+
+    def lose(self, reason: str, *, at: datetime) -> None:
+        """Be rejected because the job takes no more; nobody in particular said no."""
+        assert self.state is ProposalState.PENDING, self.state
+        self.state = ProposalState.REJECTED
+        self.reason = reason
+        self.decided_at = at
+        self.version += 1
+
+    def _decide(self, action: ProposalAction, job: Job, by: Account, at: datetime) -> None:
+        take(self, STEPS[action], self.parties(by, job))
+        self.decided_at = at
+        self.version += 1
+
+    def shortlist(self, job: Job, by: Account, *, on: bool) -> None:
+        """Keep an offer at hand, or no longer; the freelancer does not see it."""
+        take(self, STEPS[ProposalAction.SHORTLIST], self.parties(by, job))
+        self.shortlisted = on
+
+    def archive(self, job: Job, by: Account, *, on: bool) -> None:
+        """Put an offer out of sight, or back; the freelancer does not see it."""
+        take(self, STEPS[ProposalAction.ARCHIVE], self.parties(by, job))
+        self.archived = on
+
+    def parties(self, account: Account | None, job: Job) -> frozenset[Party]:
+        """What somebody is to this proposal."""
+        if account is None:
+            return frozenset()
+        roles = {Party.FREELANCER: self.freelancer_id == account.id, Party.CLIENT: job.client_id == account.id}
+        return frozenset(party for party, holds in roles.items() if holds)
+
+    def actions_for(self, account: Account | None, job: Job) -> list[ProposalAction]:
+        """What somebody may do with this proposal now."""
+        found = possible(self, STEPS, self.parties(account, job))
+        return [action for action in found if action is not ProposalAction.ACCEPT or job.state is JobState.OPEN]
+
+    @classmethod
+    def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
+        """Offers are between the freelancer who made one and the client who got it."""
+        return shown(audience, or_(cls.freelancer_id == VIEWER, cls.has_client()))
+
+    @classmethod
+    def has_client(cls) -> ColumnElement[bool]:
+        """Whether the viewer is the client of the job it was made on."""
+        return exists().where(Job.id == cls.job_id, Job.client_id == VIEWER)
+
+
+class ProposalPart(Identified):
+    """What hangs on a proposal is seen by those who see the proposal; which is why it is only read through it."""
+
+    __abstract__ = True
+
+    proposal_id: Mapped[UUID]
+    position: Mapped[int]
+
+    @classmethod
+    def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
+        """Whoever sees the proposal."""
+        return shown(audience, exists().where(Proposal.id == cls.proposal_id, Proposal.seen_by(Audience.MEMBER)))
+
+
+class ProposalMilestone(ProposalPart):
+    """One part of the work, as a freelancer proposes it."""
+
+    __tablename__ = "proposal_milestones"
+    __table_args__ = (
+        UniqueConstraint("proposal_id", "position"),
+        CheckConstraint("amount_cents > 0", name="amount_positive"),
+    )
+
+    proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposals.id", ondelete="CASCADE"))
+    description: Mapped[str]
+    amount_cents: Mapped[int]
+    currency: Mapped[Currency] = mapped_column(named(Currency))
+    due_on: Mapped[date | None]
+
+    proposal: Mapped[Proposal] = relationship(lazy="raise")
+
+    @classmethod
+    def of(cls, proposal: Proposal, words: ProposalWords) -> "list[ProposalMilestone]":
+        """The parts of an offer in the order in which they were named."""
+        return [
+            cls(
+                proposal_id=proposal.id,
+                position=position,
+                description=milestone.description.strip(),
+                amount_cents=milestone.amount_cents,
+                currency=words.currency,
+                due_on=milestone.due_on,
+            )
+            for position, milestone in enumerate(words.milestones)
+        ]
+
+
+class ProposalAttachment(ProposalPart):
+    """Something a freelancer wants the client to look at."""
+
+    __tablename__ = "proposal_attachments"
+    __table_args__ = (UniqueConstraint("proposal_id", "position"),)
+
+    proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposals.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    url: Mapped[str]
+
+    proposal: Mapped[Proposal] = relationship(lazy="raise")
+
+    @classmethod
+    def of(cls, proposal: Proposal, words: ProposalWords) -> "list[ProposalAttachment]":
+        """The attachments in the order in which they were named."""
+        return [
+            cls(proposal_id=proposal.id, position=position, name=attachment.name.strip(), url=attachment.url)
+            for position, attachment in enumerate(words.attachments)
+        ]
