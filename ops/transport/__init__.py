@@ -1,0 +1,96 @@
+"""How a schema is spoken to: GraphQL over HTTP and over websockets, at one address."""
+
+import asyncio
+from collections.abc import Sequence
+
+import strawberry
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.http.websocket_origin import normalize_allowed_origins
+
+from ops.transport.http import HTTP, ContextFor, Page
+from ops.transport.operations import Around, Operations, nothing_around
+from ops.transport.record import Observe, request_id
+from ops.transport.websocket import RESTARTING, ExpiresAt, Socket, origin_allowed, viewer_expires_at
+from schema.limits import Limits
+
+
+class GraphQLApp:
+    """An ASGI application around a schema; `ops.app` supplies everything it does not know.
+
+    `context_for` makes the context of one operation, or refuses by raising something with `extensions["code"]`
+    (and `expired` if a token was good once). `around` stands around every operation. `observe` hears how each
+    went. `page` is for people who come with a browser.
+    """
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        *,
+        context_for: ContextFor,
+        page: Page | None = None,
+        limits: Limits | None = None,
+        origins: Sequence[str] = (),
+        introspection: bool = True,
+        around: Around = nothing_around,
+        observe: Observe | None = None,
+        expires_at: ExpiresAt = viewer_expires_at,
+    ) -> None:
+        self._operations = Operations(schema, limits or Limits(), introspection=introspection, around=around)
+        self._http = HTTP(self._operations, context_for, page, observe)
+        self._context_for = context_for
+        self._observe = observe
+        self._expires_at = expires_at
+        self._origins = normalize_allowed_origins(origins)
+        self._sockets: set[Socket] = set()
+        self._closing = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request or one websocket."""
+        if scope["type"] == "http":
+            response = await self._http.respond(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await self._attend(WebSocket(scope, receive, send))
+
+    @property
+    def limits(self) -> Limits:
+        """What one operation may ask for; may be set while running."""
+        return self._operations.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._operations.limit(limits)
+
+    @property
+    def sockets(self) -> int:
+        """How many websockets are open."""
+        return len(self._sockets)
+
+    @property
+    def running(self) -> int:
+        """How many operations run on them."""
+        return sum(len(socket.running) for socket in self._sockets)
+
+    async def closing(self) -> None:
+        """End every operation on every websocket, close them all with 1012, and take no new ones."""
+        self._closing = True
+        await asyncio.gather(*(socket.restart() for socket in self._sockets), return_exceptions=True)
+
+    async def _attend(self, websocket: WebSocket) -> None:
+        if not origin_allowed(websocket.headers, self._origins):
+            # Closed before it was accepted: the handshake is answered with 403.
+            await websocket.close()
+            return
+        if self._closing:
+            await websocket.accept()
+            await websocket.close(RESTARTING, "Service restart")
+            return
+        socket = Socket(websocket, self._operations, self._context_for, self._expires_at, self._observe)
+        self._sockets.add(socket)
+        try:
+            with request_id(websocket.headers):
+                await socket.serve()
+        finally:
+            self._sockets.discard(socket)

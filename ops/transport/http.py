@@ -1,0 +1,221 @@
+"""GraphQL over HTTP: the request as it comes in, the response as it goes out.
+
+    https://graphql.github.io/graphql-over-http/draft/
+
+A body is believed in nothing: not its length, its encoding, its form or its depth.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from graphql import OperationType
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import Response
+
+from ops.transport.asked import Asked, asked, asked_by_get, read_json
+from ops.transport.errors import INTERNAL, RATE_LIMITED, UNAUTHENTICATED, Rejected, present, rejected
+from ops.transport.operations import Answer, Operation, Operations, encoded
+from ops.transport.record import REQUEST_ID, Observe, recorded, request_id
+
+JSON = "application/json"
+GRAPHQL = "application/graphql-response+json"
+HTML = "text/html"
+
+BODY_SECONDS_MAX = 30
+"""A body that takes longer to arrive is somebody holding the connection."""
+
+PREFLIGHTED = (
+    "authorization",
+    "x-requested-with",
+    "apollo-require-preflight",
+    "graphql-require-preflight",
+    "x-apollo-operation-name",
+)
+"""Headers that no page of a stranger can make a browser send without asking us first."""
+
+NOT_PREFLIGHTED = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+
+STATUSES = {
+    UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    "FORBIDDEN": HTTPStatus.FORBIDDEN,
+    RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
+    "OVERLOADED": HTTPStatus.SERVICE_UNAVAILABLE,
+    "SERVICE_FROZEN": HTTPStatus.SERVICE_UNAVAILABLE,
+    INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""How HTTP says it when an operation never began for one of these reasons, whatever the media type."""
+
+ContextFor: TypeAlias = Callable[[HTTPConnection, str | None], Awaitable[Any]]
+"""Makes the context of one operation from the connection and its Authorization, or refuses by raising."""
+
+Page: TypeAlias = Callable[[], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class HTTP:
+    """Answers requests."""
+
+    operations: Operations
+    context_for: ContextFor
+    page: Page | None
+    observe: Observe | None
+
+    async def respond(self, request: Request) -> Response:
+        """Answer one request, whatever it is."""
+        with request_id(request.headers) as chosen:
+            response = await self._respond(request)
+            response.headers[REQUEST_ID] = chosen
+            return response
+
+    async def _respond(self, request: Request) -> Response:
+        if request.method not in ("GET", "POST"):
+            refusal = rejected("Use POST, or GET for queries.", status=HTTPStatus.METHOD_NOT_ALLOWED)
+            return _refused(refusal, JSON, {"allow": "GET, POST"})
+        offers = [JSON, GRAPHQL, HTML] if self.page and request.method == "GET" else [JSON, GRAPHQL]
+        media = acceptable(", ".join(request.headers.getlist("accept")), offers)
+        if media == HTML and self.page:
+            return self.page()
+        if media is None:
+            refusal = rejected(f"We answer in {JSON} or {GRAPHQL}.", status=HTTPStatus.NOT_ACCEPTABLE)
+            return _refused(refusal, JSON)
+        return await self._operate(request, media)
+
+    async def _operate(self, request: Request, media: str) -> Response:
+        with recorded(self.observe) as record:
+            try:
+                operation = self.operations.prepare(await self._asked(request))
+                record.is_of(operation)
+                _must_suit(operation, request.method)
+                answer = await self._run(request, operation)
+            except Rejected as refusal:
+                record.outcome = "refused"
+                return _refused(refusal, media, _allowed(refusal))
+            record.went(answer)
+            return _response(answer, media)
+
+    async def _run(self, request: Request, operation: Operation) -> Answer:
+        try:
+            context = await self.context_for(request, request.headers.get("authorization"))
+        except Exception as error:  # noqa: BLE001 - the last place where a client can be told
+            return {"errors": present([error])}
+        return await self.operations.run(operation, context)
+
+    async def _asked(self, request: Request) -> Asked:
+        deepest = self.operations.limits.json_depth
+        if request.method == "GET":
+            _must_not_be_forged(request)
+            return asked_by_get(request.query_params, deepest)
+        _must_be_plain_json(request)
+        return asked(read_json(await self._body(request), deepest))
+
+    async def _body(self, request: Request) -> bytes:
+        most = self.operations.limits.body_bytes
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > most:
+                        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+                        raise rejected(f"The body has more than {most} bytes.", status=status)
+        except TimeoutError:
+            raise rejected("The body took too long.", status=HTTPStatus.REQUEST_TIMEOUT) from None
+        except ClientDisconnect:
+            raise rejected("The caller hung up.", status=HTTPStatus.BAD_REQUEST) from None
+        return bytes(body)
+
+
+def acceptable(accept: str, offers: Sequence[str]) -> str | None:
+    """Choose what the caller likes best of what we offer; ours is the order where they do not care."""
+    ranges = [_media_range(text) for text in accept.split(",") if text.strip()] or [("*/*", 1.0)]
+    named = [name for name, _ in ranges]
+    best, chosen = (0.0, 0, 0), None
+    for offer in offers:
+        matches = [name for name in (offer, f"{offer.split('/')[0]}/*", "*/*") if name in named]
+        if not matches:
+            continue
+        # The most exact of the ranges that match says how much this one is liked.
+        name = matches[0]
+        liked = (dict(ranges)[name], -name.count("*"), -named.index(name))
+        if liked[0] > 0 and liked > best:
+            best, chosen = liked, offer
+    return chosen
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    try:
+        return name, float(quality)
+    except ValueError:
+        return name, 0.0
+
+
+def _must_be_plain_json(request: Request) -> None:
+    """Take JSON and nothing else: it also is what no browser sends for a stranger without a preflight."""
+    kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    charsets = [part for part in parameters if part.startswith("charset=")]
+    if kind != JSON or any(charset.strip('"') not in ("charset=utf-8", 'charset="utf-8') for charset in charsets):
+        raise rejected(f"Send {JSON} in UTF-8.", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise rejected("Send the body uncompressed.", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+
+def _must_not_be_forged(request: Request) -> None:
+    """Refuse what any page could make its visitor's browser send: see Apollo Server's CSRF prevention."""
+    headers = request.headers
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
+    if any(name in headers for name in PREFLIGHTED) or (kind and kind not in NOT_PREFLIGHTED):
+        return
+    # A browser marks what a script fetches, and says the Origin of what is fetched from elsewhere.
+    mode = headers.get("sec-fetch-mode")
+    if mode == "cors" and "origin" not in headers:
+        return
+    # Images, forms, scripts and links cannot name our media types; only a script that wants no answer can.
+    named = {name for name, _ in map(_media_range, headers.get("accept", "").split(","))}
+    if named & {JSON, GRAPHQL} and mode != "no-cors":
+        return
+    message = (
+        "This could be a forged request. Name our media type in Accept, or send one of the headers "
+        f"{', '.join(PREFLIGHTED[1:])}."
+    )
+    raise rejected(message, status=HTTPStatus.BAD_REQUEST)
+
+
+def _must_suit(operation: Operation, method: str) -> None:
+    if operation.kind is OperationType.SUBSCRIPTION:
+        message = "Subscribe over the websocket at this address, by graphql-transport-ws."
+        raise rejected(message, status=HTTPStatus.BAD_REQUEST)
+    if operation.kind is OperationType.MUTATION and method == "GET":
+        raise rejected("Use POST for mutations.", status=HTTPStatus.METHOD_NOT_ALLOWED)
+
+
+def _allowed(refusal: Rejected) -> dict[str, str]:
+    return {"allow": "POST"} if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED else {}
+
+
+def _refused(refusal: Rejected, media: str, headers: Mapping[str, str] | None = None) -> Response:
+    return _response({"errors": present(refusal.errors)}, media, refusal.status, headers)
+
+
+def _response(
+    answer: Answer, media: str, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    status = status or _status(answer, media)
+    response = Response(encoded(answer), status, media_type=f"{media}; charset=utf-8", headers=headers)
+    response.headers["cache-control"] = "no-store"
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+def _status(answer: Answer, media: str) -> int:
+    if "data" in answer:
+        return HTTPStatus.OK
+    for error in answer["errors"]:
+        if status := STATUSES.get(error["extensions"]["code"]):
+            return status
+    return HTTPStatus.BAD_REQUEST if media == GRAPHQL else HTTPStatus.OK
