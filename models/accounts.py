@@ -112,6 +112,13 @@ class NotAFreelancer(Forbidden):
     message = "Only a freelancer can do this. Add the role to your account first."
 
 
+class OwnAccount(Conflict):
+    """Somebody has to be left who can let people in again."""
+
+    code = "OWN_ACCOUNT"
+    message = "You cannot suspend yourself."
+
+
 class TooManyItems(Conflict):
     """A profile list is full."""
 
@@ -197,6 +204,17 @@ class Account(Identified):
     def audience(self) -> Audience:
         """Whose eyes statements look with for this account."""
         return Audience.ADMIN if self.has(Role.ADMIN) else Audience.MEMBER
+
+    def must_be_able_to_sign_in(self, known_hash: str | None) -> None:
+        """Not suspended, and still with the password that was just verified."""
+        if self.suspended_at is not None or self.password_hash != known_hash:
+            raise SignInFailed
+
+    def suspend(self, by: "Account", *, at: datetime) -> None:
+        """Shut somebody out; an administrator cannot shut out herself."""
+        if by.id == self.id:
+            raise OwnAccount
+        self.suspended_at = self.suspended_at or at
 
     def must_be(self, role: Role) -> None:
         """Be a client to hire, a freelancer to work, an administrator to moderate."""
@@ -322,6 +340,10 @@ class Throttle(Base):
         wait = min(timedelta(seconds=config[BACKOFF_SECONDS] * 2 ** min(over, 12)), BACKOFF_MAX)
         if at < self.last_at + wait:
             raise SignInFailed
+
+    def forgive(self) -> None:
+        """Forget what a successful sign-in proves innocent: all of an account's failures, one of an address's."""
+        self.failures = 0 if self.subject.startswith("account:") else max(self.failures - 1, 0)
 
     def count(self, at: datetime) -> None:
         """Count an attempt as failed, before it is known, so that many at once gain nothing; an hour forgets."""

@@ -36,6 +36,11 @@ class EventKind(enum.Enum):
     CONTRACT_STARTED = "CONTRACT_STARTED"
     MILESTONE_STARTED = "MILESTONE_STARTED"
 
+    @property
+    def is_for_client_only(self) -> bool:
+        """Whether only a job's client is to know: how offers are sorted is between the client and the client's desk."""
+        return self in {EventKind.PROPOSAL_SHORTLISTED, EventKind.PROPOSAL_ARCHIVED}
+
 
 class StreamHead(Base):
     """The last number given out in a stream; whoever holds this row numbers the next event."""
@@ -70,6 +75,11 @@ def event(stream: str, kind: EventKind, subject: Identified, *, by: UUID | None,
 def job_stream(job_id: UUID) -> str:
     """What the job's client follows: proposals arriving and changing, and the job itself."""
     return f"job:{job_id.hex}"
+
+
+def proposal_stream(proposal_id: UUID) -> str:
+    """What happens to one proposal."""
+    return f"proposal:{proposal_id.hex}"
 
 
 def contract_stream(contract_id: UUID) -> str:

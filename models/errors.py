@@ -78,6 +78,21 @@ class Stale(Conflict):
         self.current = current
 
 
+class Busy(Refusal):
+    """Others hold what is needed, or the database is away for a moment; nothing was done."""
+
+    code = "BUSY"
+    message = "This could not be done just now. Try again in a moment."
+    retry_after_seconds = 1
+
+
+class OutcomeUnknown(Refusal):
+    """The database was lost while it was told to commit: it may have happened, or not."""
+
+    code = "OUTCOME_UNKNOWN"
+    message = "The connection was lost at the last moment. Look whether this was done before you try again."
+
+
 class Invalid(Refusal):
     """The input breaks rules that can be told from the input alone; it lists all of them."""
 

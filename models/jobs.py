@@ -332,14 +332,18 @@ class Job(Identified):
             raise OwnJob
         take(self, STEPS[JobAction.PROPOSE], frozenset({Party.FREELANCER}))
 
-    def hire(self) -> bool:
-        """Fill one of the wanted places; `True` when it was the last, which fills the job."""
+    def hire(self) -> None:
+        """Fill one of the wanted places; the last one fills the job."""
         if self.state is not JobState.OPEN:
             raise JobClosed
         self.hired_count += 1
         self.version += 1
         if self.hired_count == self.freelancers_wanted:
             self.state = JobState.FILLED
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether everybody who was wanted is hired."""
         return self.state is JobState.FILLED
 
     def parties(self, account: Account | None) -> frozenset[Party]:

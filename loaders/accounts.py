@@ -1,0 +1,112 @@
+"""Who is who: accounts, their sessions, and the two profiles everybody may see."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loaders.batch import Relation
+from models.accounts import (
+    Account,
+    ClientProfile,
+    FreelancerProfile,
+    ProfileItem,
+    RefreshToken,
+    Session,
+    Throttle,
+    digest,
+    normal_email,
+)
+from models.errors import NotFound
+
+account = Relation(Account, Account.id)
+client = Relation(ClientProfile, ClientProfile.id)
+freelancer = Relation(FreelancerProfile, FreelancerProfile.id)
+freelancers = Relation(FreelancerProfile, order=(FreelancerProfile.joined_at, FreelancerProfile.id), descending=True)
+items = Relation(ProfileItem, ProfileItem.freelancer_id, order=(ProfileItem.kind, ProfileItem.id))
+sessions = Relation(Session, Session.account_id, order=(Session.id,), descending=True, among=Session.ended_at.is_(None))
+
+
+async def with_email(session: AsyncSession, email: str) -> Account | None:
+    """The account of an address, however it is written."""
+    found: Account | None = await session.scalar(select(Account).where(Account.email == normal_email(email)))
+    return found
+
+
+async def signed_in(session: AsyncSession, session_id: UUID, at: datetime) -> Account | None:
+    """Who a session belongs to, as long as it is live and its account is not suspended."""
+    found: Account | None = await session.scalar(
+        select(Account)
+        .join(Session, Session.account_id == Account.id)
+        .where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > at)
+        .where(Account.suspended_at.is_(None))
+    )
+    return found
+
+
+async def lock(session: AsyncSession, account_id: UUID) -> Account:
+    """The account, held until the transaction ends."""
+    found = await session.get(Account, account_id, with_for_update=True)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def lock_client(session: AsyncSession, account_id: UUID) -> ClientProfile | None:
+    """The client's profile, held until the transaction ends, if the account has one."""
+    return await session.get(ClientProfile, account_id, with_for_update=True)
+
+
+async def lock_freelancer(session: AsyncSession, account_id: UUID) -> FreelancerProfile | None:
+    """The freelancer's profile, held until the transaction ends, if the account has one."""
+    return await session.get(FreelancerProfile, account_id, with_for_update=True)
+
+
+async def lock_item(session: AsyncSession, item_id: UUID) -> ProfileItem:
+    """The profile item, held until the transaction ends."""
+    found = await session.get(ProfileItem, item_id, with_for_update=True)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def count_items(session: AsyncSession, freelancer_id: UUID) -> int:
+    """How many items a profile has."""
+    query = select(func.count()).select_from(ProfileItem).where(ProfileItem.freelancer_id == freelancer_id)
+    return await session.scalar(query) or 0
+
+
+async def lock_refresh(session: AsyncSession, token: str) -> tuple[RefreshToken, Session, Account] | None:
+    """A refresh token with its session, both held until the transaction ends: the session first, as everywhere."""
+    owner = select(RefreshToken.session_id).where(RefreshToken.digest == digest(token)).scalar_subquery()
+    held = await session.scalar(select(Session).where(Session.id == owner).with_for_update())
+    if held is None:
+        return None
+    used = await session.get_one(RefreshToken, digest(token))
+    return used, held, await session.get_one(Account, held.account_id)
+
+
+async def lock_session(session: AsyncSession, session_id: UUID) -> Session:
+    """The session, held until the transaction ends."""
+    found = await session.get(Session, session_id, with_for_update=True)
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def end_sessions(session: AsyncSession, account_id: UUID, at: datetime) -> None:
+    """End every live session of an account."""
+    live = update(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))
+    await session.execute(live.values(ended_at=at))
+
+
+async def lock_throttles(session: AsyncSession, subjects: Sequence[str], at: datetime) -> list[Throttle]:
+    """The throttles of these subjects, made when they are new, held until the transaction ends, in name order."""
+    names = sorted(subjects)
+    new = insert(Throttle).values([{"subject": name, "failures": 0, "last_at": at} for name in names])
+    await session.execute(new.on_conflict_do_nothing())
+    query = select(Throttle).where(Throttle.subject.in_(names)).order_by(Throttle.subject)
+    return list(await session.scalars(query.with_for_update()))

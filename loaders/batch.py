@@ -1,0 +1,265 @@
+"""How rows are reached from other rows: declared once, read a batch at a time.
+
+A `Relation` says which rows belong to a key, in which order, and `seen_by` says to whom they are shown. From that
+declaration the `Loaders` of a request build one statement for each (relation, audience, kind of question), once for the
+life of the process, and ask it for all keys of a request's level together: the number of statements depends on the
+shape of a query, never on the number of rows.
+"""
+
+import functools
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    func,
+    lateral,
+    literal,
+    select,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from strawberry.dataloader import DataLoader
+
+from loaders.pages import Page, Slice
+from loaders.work import in_our_words
+from models.accounts import Account
+from models.base import Audience, Base
+
+KEYS_MAX = 1_000
+"""Keys asked for in one statement; more are asked for in several."""
+
+Row = TypeVar("Row", bound=Base)
+KEYS = bindparam("keys", type_=ARRAY(Uuid))
+LIMIT = bindparam("limit", type_=BigInteger())
+Column = Any
+"""An attribute of a mapped class; SQLAlchemy types it as a descriptor, which a dataclass cannot hold."""
+
+Filters = frozenset[tuple[str, Any]]
+NO_FILTERS: Filters = frozenset()
+
+Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+
+class Visible(Protocol):
+    """A table that knows who sees its rows."""
+
+    @classmethod
+    def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
+        """Tell which rows this audience may see."""
+
+
+@dataclass(frozen=True, eq=False)
+class Relation(Generic[Row]):
+    """Rows of `target` whose `on` equals a key (all rows, for a list without a key), in order.
+
+    `via` is a table between the key and the target, with the condition that joins them. `among` narrows the rows for
+    everybody. `filters` are conditions a caller may ask for by name; each binds a parameter of that name.
+    """
+
+    target: type[Row]
+    on: Column | None = None
+    order: tuple[Column, ...] = ()
+    descending: bool = False
+    via: tuple[type[Base], ColumnElement[bool]] | None = None
+    among: ColumnElement[bool] | None = None
+    filters: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
+    counted_for_all: bool = False
+    """Whether rows that the viewer does not see count as well."""
+
+    @property
+    def name(self) -> str:
+        """What a cursor of this list is sealed for."""
+        order = "-".join(column.key for column in self.order)
+        return f"{self.target.__tablename__}.{self.on.key if self.on else 'all'}.{order}"
+
+    def belongs(self, audience: Audience, names: Collection[str] = ()) -> ColumnElement[bool]:
+        """What makes a row part of this relation, in these eyes."""
+        seen: type[Visible] = self.target  # type: ignore[assignment]  # every related table says who sees it
+        conditions = [seen.seen_by(audience), *(self.filters[name] for name in sorted(names))]
+        return and_(*conditions, *([] if self.among is None else [self.among]))
+
+    def joined(self, statement: Select[Any]) -> Select[Any]:
+        """Lead from the key's table to the target's."""
+        if self.via is None:
+            return statement
+        through, condition = self.via
+        return statement.join_from(through, self.target, condition)
+
+    def place(self, row: Row) -> tuple[Any, ...]:
+        """Where a row stands in the order."""
+        return tuple(getattr(row, column.key) for column in self.order)
+
+    def kinds(self) -> list[type]:
+        """The Python types of a place."""
+        return [column.type.python_type for column in self.order]
+
+    def ordered(self, *, backward: bool = False) -> list[ColumnElement[Any]]:
+        """The order, or the order the other way round."""
+        return [column.desc() if self.descending != backward else column.asc() for column in self.order]
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Figures over the rows of `target` that share a key, whoever looks: each column an aggregate with a label."""
+
+    target: type[Base]
+    on: Column
+    columns: tuple[ColumnElement[Any], ...]
+    among: ColumnElement[bool]
+    having: ColumnElement[bool]
+
+
+@functools.cache
+def rows_statement(relation: Relation[Any], audience: Audience) -> Select[Any]:
+    """All rows of the keys."""
+    assert relation.on is not None
+    found = relation.joined(select(relation.on, relation.target))
+    return found.where(relation.on == any_(KEYS), relation.belongs(audience)).order_by(*relation.ordered())
+
+
+@functools.cache
+def count_statement(relation: Relation[Any], audience: Audience, names: frozenset[str]) -> Select[Any]:
+    """How many rows each of the keys has, or how many there are."""
+    counted = Audience.ADMIN if relation.counted_for_all else audience
+    key: Any = literal(None) if relation.on is None else relation.on
+    found = relation.joined(select(key, func.count())).where(relation.belongs(counted, names))
+    if relation.on is None:
+        return found.select_from(relation.target)
+    return found.where(relation.on == any_(KEYS)).group_by(relation.on)
+
+
+@functools.cache
+def summary_statement(summary: Summary) -> Select[Any]:
+    """The figures of each of the keys."""
+    found = select(summary.on, *summary.columns).where(summary.on == any_(KEYS), summary.among)
+    return found.group_by(summary.on).having(summary.having)
+
+
+@functools.lru_cache(maxsize=512)
+def page_statement(
+    relation: Relation[Any], audience: Audience, names: frozenset[str], *, backward: bool, placed: bool
+) -> Select[Any]:
+    """One page for each of the keys, each read through an index as far as it goes and no further."""
+    belongs = relation.belongs(audience, names)
+    if placed:
+        columns = tuple_(*relation.order)
+        place = tuple_(*(bindparam(f"place_{at}", type_=c.type) for at, c in enumerate(relation.order)))
+        belongs = and_(belongs, columns < place if relation.descending != backward else columns > place)
+    found = relation.joined(select(relation.target)).where(belongs)
+    found = found.order_by(*relation.ordered(backward=backward)).limit(LIMIT)
+    if relation.on is None:
+        return found.add_columns(literal(None))
+    keys = func.unnest(KEYS).column_valued("key")
+    part = lateral(found.where(relation.on == keys))
+    shown = aliased(relation.target, part)
+    order = [getattr(shown, column.key) for column in relation.order]
+    down = relation.descending != backward
+    return (
+        select(shown, keys)
+        .select_from(keys)
+        .join(part, literal(True))
+        .order_by(*(column.desc() if down else column.asc() for column in order))
+    )
+
+
+class Loaders:
+    """One request's reads. Each statement runs on a short connection of its own, outside any transaction."""
+
+    def __init__(self, reading: Reading, viewer: Account | None) -> None:
+        self._reading = reading
+        self._audience = viewer.audience if viewer else Audience.PUBLIC
+        self._bound = {"viewer_id": viewer.id} if viewer else {}
+        self._made: dict[Hashable, DataLoader[UUID | None, Any]] = {}
+
+    def forget(self) -> None:
+        """Read anew from here on: something was written, or time has passed."""
+        self._made.clear()
+
+    async def one(self, relation: Relation[Row], key: UUID | None) -> Row | None:
+        """The row with this key, if the viewer may see it."""
+        if key is None:
+            return None
+        rows = await self.many(relation, key)
+        return rows[0] if rows else None
+
+    async def many(self, relation: Relation[Row], key: UUID) -> list[Row]:
+        """All rows of a key, for relations that a rule keeps short."""
+
+        async def read(keys: Sequence[UUID | None]) -> Mapping[UUID | None, list[Row]]:
+            rows = defaultdict(list)
+            for owner, row in await self._all(rows_statement(relation, self._audience), keys):
+                rows[owner].append(row)
+            return rows
+
+        return await self._load((relation,), read, key) or []
+
+    async def page(
+        self, relation: Relation[Row], key: UUID | None, part: Slice, filters: Filters = NO_FILTERS
+    ) -> Page[Row]:
+        """A part of a list, and whether there is more of it."""
+        names = frozenset(name for name, _ in filters)
+        statement = page_statement(
+            relation, self._audience, names, backward=part.backward, placed=part.place is not None
+        )
+        bound = dict(filters) | {f"place_{at}": value for at, value in enumerate(part.place or ())}
+
+        async def read(keys: Sequence[UUID | None]) -> Mapping[UUID | None, Page[Row]]:
+            rows: dict[UUID | None, list[Row]] = {key: [] for key in keys}
+            for row, owner in await self._all(statement, keys, limit=part.limit + 1, **bound):
+                rows[owner].append(row)
+            return {owner: Page.cut(found, part) for owner, found in rows.items()}
+
+        found: Page[Row] = await self._load((relation, "page", part, filters), read, key)
+        return found
+
+    async def count(self, relation: Relation[Any], key: UUID | None, filters: Filters = NO_FILTERS) -> int:
+        """How many rows a list has."""
+        statement = count_statement(relation, self._audience, frozenset(name for name, _ in filters))
+
+        async def read(keys: Sequence[UUID | None]) -> Mapping[UUID | None, int]:
+            return {row[0]: row[1] for row in await self._all(statement, keys, **dict(filters))}
+
+        return await self._load((relation, "count", filters), read, key) or 0
+
+    async def summary(self, summary: Summary, key: UUID) -> Any:
+        """The figures of a key, or nothing when there are none to show."""
+
+        async def read(keys: Sequence[UUID | None]) -> Mapping[UUID | None, Any]:
+            return {row[0]: row for row in await self._all(summary_statement(summary), keys)}
+
+        return await self._load((summary,), read, key)
+
+    async def _all(self, statement: Select[Any], keys: Sequence[UUID | None], **bound: Any) -> Sequence[Any]:
+        if keys != [None]:
+            bound["keys"] = keys
+        with in_our_words():
+            async with self._reading() as session:
+                return list(await session.execute(statement, bound | self._bound))
+
+    async def _load(
+        self,
+        name: Hashable,
+        read: Callable[[Sequence[UUID | None]], Awaitable[Mapping[UUID | None, Any]]],
+        key: UUID | None,
+    ) -> Any:
+        if name not in self._made:
+
+            async def load(keys: list[UUID | None]) -> list[Any]:
+                found = await read(keys)
+                return [found.get(key) for key in keys]
+
+            self._made[name] = DataLoader(load_fn=load, max_batch_size=KEYS_MAX)
+        return await self._made[name].load(key)

@@ -1,0 +1,35 @@
+"""Who agreed on what, and how far the work is."""
+
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loaders.batch import Relation
+from models.base import VIEWER, Audience
+from models.contracts import Contract, Milestone
+from models.errors import NotFound
+
+by_id = Relation(Contract, Contract.id)
+of_viewer = Relation(
+    Contract,
+    order=(Contract.id,),
+    descending=True,
+    among=or_(Contract.client_id == VIEWER, Contract.freelancer_id == VIEWER),
+)
+of_job = Relation(Contract, Contract.job_id, order=(Contract.id,))
+of_proposal = Relation(Contract, Contract.proposal_id)
+milestone = Relation(Milestone, Milestone.id)
+milestones = Relation(Milestone, Milestone.contract_id, order=(Milestone.position,))
+
+
+async def lock_with_milestone(
+    session: AsyncSession, milestone_id: UUID, viewer_id: UUID, audience: Audience
+) -> tuple[Contract, Milestone]:
+    """A milestone and its contract, held until the transaction ends, the contract first; unseen is not found."""
+    owner = select(Milestone.contract_id).where(Milestone.id == milestone_id).scalar_subquery()
+    query = select(Contract).where(Contract.id == owner, Contract.seen_by(audience))
+    contract = await session.scalar(query.with_for_update(key_share=True), {"viewer_id": viewer_id})
+    if contract is None:
+        raise NotFound
+    return contract, await session.get_one(Milestone, milestone_id, with_for_update={"key_share": True})

@@ -1,0 +1,81 @@
+"""Which work is on offer."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, delete, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loaders.batch import Relation
+from models.base import Audience
+from models.errors import NotFound
+from models.jobs import Category, Job, JobSkill, JobState, JobWords, Skill
+
+by_id = Relation(Job, Job.id)
+newest = Relation(
+    Job,
+    order=(Job.published_at, Job.id),
+    descending=True,
+    among=Job.state == JobState.OPEN,
+    filters={
+        "category_id": Job.category_id == bindparam("category_id", type_=Uuid()),
+        "experience": Job.experience == any_(bindparam("experience", type_=ARRAY(Text))),
+        "duration": Job.duration == any_(bindparam("duration", type_=ARRAY(Text))),
+        "budget_kind": Job.budget_kind == bindparam("budget_kind", type_=Text()),
+        "skill_ids": exists().where(
+            JobSkill.job_id == Job.id, JobSkill.skill_id == any_(bindparam("skill_ids", type_=ARRAY(Uuid)))
+        ),
+    },
+)
+of_client = Relation(Job, Job.client_id, order=(Job.id,), descending=True)
+skills = Relation(Skill, JobSkill.job_id, order=(Skill.name,), via=(JobSkill, JobSkill.skill_id == Skill.id))
+category = Relation(Category, Category.id)
+categories = Relation(Category, order=(Category.name, Category.id))
+all_skills = Relation(Skill, order=(Skill.name, Skill.id))
+
+
+async def lock(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> Job:
+    """The job, held until the transaction ends, so that its state cannot move under us; unseen is not found."""
+    query = select(Job).where(Job.id == job_id, Job.seen_by(audience)).with_for_update(key_share=True)
+    found: Job | None = await session.scalar(query, {"viewer_id": viewer_id})
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def hold_open(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> Job:
+    """The job, kept as it is until the transaction ends; many may hold it so at once, and nobody may change it."""
+    query = select(Job).where(Job.id == job_id, Job.seen_by(audience)).with_for_update(read=True)
+    found: Job | None = await session.scalar(query, {"viewer_id": viewer_id})
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def lock_seen(session: AsyncSession, job_id: UUID) -> Job:
+    """The job of something the caller sees, held until the transaction ends."""
+    return await session.get_one(Job, job_id, with_for_update={"key_share": True})
+
+
+async def replace_skills(session: AsyncSession, job_id: UUID, skill_ids: Collection[UUID]) -> None:
+    """Let a held job ask for these skills and no others."""
+    await session.execute(delete(JobSkill).where(JobSkill.job_id == job_id))
+    session.add_all(JobSkill(job_id=job_id, skill_id=skill_id) for skill_id in skill_ids)
+
+
+async def in_catalogue(session: AsyncSession, words: JobWords) -> tuple[bool, int]:
+    """Whether the catalogue has the category of a job, and how many of its skills."""
+    known = select(
+        exists().where(Category.id == words.category_id),
+        select(func.count()).where(Skill.id.in_(set(words.skill_ids))).scalar_subquery(),
+    )
+    category_known, skills_known = (await session.execute(known)).one()
+    return category_known, skills_known
+
+
+async def lock_due(session: AsyncSession, at: datetime, warning: timedelta, limit: int) -> Sequence[Job]:
+    """Open jobs whose time is over, or whose client is to be told that it soon is; those others hold are left out."""
+    due = or_(Job.expires_at <= at, (Job.expires_at <= at + warning) & Job.warned_at.is_(None))
+    query = select(Job).where(Job.state == JobState.OPEN, due).order_by(Job.id).limit(limit)
+    return (await session.scalars(query.with_for_update(key_share=True, skip_locked=True))).all()

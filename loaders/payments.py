@@ -1,0 +1,15 @@
+"""What is charged."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models.payments import Tariff, TariffKind
+
+
+async def fees_at(session: AsyncSession, at: datetime) -> dict[TariffKind, int]:
+    """The fee of each kind that holds at a moment, in basis points."""
+    query = select(Tariff).where(Tariff.effective_at <= at)
+    newest = query.distinct(Tariff.kind).order_by(Tariff.kind, Tariff.effective_at.desc())
+    return {tariff.kind: tariff.bps for tariff in await session.scalars(newest)}

@@ -1,0 +1,77 @@
+"""Who offered what, to whom, as far as it is the viewer's business."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loaders.batch import Relation, Summary
+from models.base import Audience
+from models.errors import NotFound
+from models.jobs import Job
+from models.proposals import (
+    BID_RANGE_MIN,
+    Proposal,
+    ProposalAttachment,
+    ProposalMilestone,
+    ProposalState,
+)
+
+STANDING = Proposal.state != ProposalState.WITHDRAWN
+
+by_id = Relation(Proposal, Proposal.id)
+of_job = Relation(Proposal, Proposal.job_id, order=(Proposal.id,))
+of_freelancer = Relation(Proposal, Proposal.freelancer_id, order=(Proposal.id,), descending=True)
+standing = Relation(Proposal, Proposal.job_id, among=STANDING, counted_for_all=True)
+milestones = Relation(ProposalMilestone, ProposalMilestone.proposal_id, order=(ProposalMilestone.position,))
+attachments = Relation(ProposalAttachment, ProposalAttachment.proposal_id, order=(ProposalAttachment.position,))
+bids = Summary(
+    Proposal,
+    Proposal.job_id,
+    (
+        func.min(Proposal.bid_cents).label("low_cents"),
+        func.max(Proposal.bid_cents).label("high_cents"),
+        func.min(Proposal.currency).label("currency"),
+    ),
+    among=STANDING,
+    having=func.count() >= BID_RANGE_MIN,
+)
+
+
+async def job_of(session: AsyncSession, proposal_id: UUID, viewer_id: UUID, audience: Audience) -> UUID:
+    """The job that a proposal was made on, for those who see the proposal."""
+    query = select(Proposal.job_id).where(Proposal.id == proposal_id, Proposal.seen_by(audience))
+    found: UUID | None = await session.scalar(query, {"viewer_id": viewer_id})
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def lock(session: AsyncSession, proposal_id: UUID) -> Proposal:
+    """The proposal, held until the transaction ends; its job is held before."""
+    return await session.get_one(Proposal, proposal_id, with_for_update={"key_share": True})
+
+
+async def lock_pending(session: AsyncSession, job: Job) -> Sequence[Proposal]:
+    """The pending proposals of a job that is held already, held until the transaction ends."""
+    query = select(Proposal).where(Proposal.job_id == job.id, Proposal.state == ProposalState.PENDING)
+    return (await session.scalars(query.order_by(Proposal.id).with_for_update(key_share=True))).all()
+
+
+async def freelancers_of(session: AsyncSession, job_id: UUID) -> Sequence[UUID]:
+    """Who has a pending proposal on a job."""
+    query = select(Proposal.freelancer_id).where(Proposal.job_id == job_id, Proposal.state == ProposalState.PENDING)
+    return (await session.scalars(query.order_by(Proposal.freelancer_id))).all()
+
+
+async def parts(session: AsyncSession, proposal_id: UUID) -> Sequence[ProposalMilestone]:
+    """The milestones of a proposal that is held already, in order."""
+    query = select(ProposalMilestone).where(ProposalMilestone.proposal_id == proposal_id)
+    return (await session.scalars(query.order_by(ProposalMilestone.position))).all()
+
+
+async def drop_parts(session: AsyncSession, proposal_id: UUID) -> None:
+    """Take the milestones and attachments off a proposal, to be said anew."""
+    await session.execute(delete(ProposalMilestone).where(ProposalMilestone.proposal_id == proposal_id))
+    await session.execute(delete(ProposalAttachment).where(ProposalAttachment.proposal_id == proposal_id))

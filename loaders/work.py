@@ -1,0 +1,72 @@
+"""The transaction of a mutation, and what a broken one is called."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models.activity import Event, StreamHead
+from models.errors import BY_CONSTRAINT, Busy
+
+CONTENTION = {"55P03", "40P01", "40001", "57014"}
+"""SQLSTATEs of a lock not got in time, a deadlock, a serialization failure and a statement that took too long."""
+
+
+class UnitOfWork(AsyncSession):
+    """A transaction, and the news it will leave behind if it commits."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.events: list[Event] = []
+
+    def leave(self, *events: Event) -> None:
+        """Tell what happened; it is written when the block ends, in the same transaction."""
+        self.events.extend(events)
+
+    async def number_events(self) -> None:
+        """Give each event its number in its stream.
+
+        The heads are locked in the order of their names, so that two transactions never wait for each other, and as
+        the last thing before the commit, so that numbers become visible in the order in which they were given out.
+        """
+        if not self.events:
+            return
+        counts = Counter(event.stream for event in self.events)
+        grown = insert(StreamHead).values([{"stream": name, "sequence": counts[name]} for name in sorted(counts)])
+        grown = grown.on_conflict_do_update(
+            index_elements=[StreamHead.stream], set_={"sequence": StreamHead.sequence + grown.excluded.sequence}
+        )
+        numbered = await self.execute(grown.returning(StreamHead.stream, StreamHead.sequence))
+        last = {row.stream: row.sequence for row in numbered}
+        for event in self.events:
+            counts[event.stream] -= 1
+            event.sequence = last[event.stream] - counts[event.stream]
+        self.add_all(self.events)
+        await self.flush()
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """Say a broken constraint as the rule it stands for, and contention or a lost database as `Busy`."""
+    try:
+        yield
+    except IntegrityError as error:
+        refusal = BY_CONSTRAINT.get(_detail(error, "constraint_name"))
+        if refusal is None:
+            raise
+        raise refusal from error
+    except DBAPIError as error:
+        if error.connection_invalidated or _detail(error, "sqlstate") in CONTENTION:
+            raise Busy from error
+        raise
+    except ConnectionError as error:
+        raise Busy from error
+
+
+def _detail(error: DBAPIError, name: str) -> str:
+    cause = error.orig and error.orig.__cause__
+    return getattr(cause, name, None) or ""

@@ -1,0 +1,92 @@
+"""What a verb is given: who asks, what time it is, and how to read, write and tell."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from loaders.batch import Loaders, Reading
+from loaders.pages import Seal
+from loaders.work import UnitOfWork, in_our_words
+from models.accounts import Account, Session
+from models.base import Audience
+from models.config import Config
+from models.errors import OutcomeUnknown, Unauthenticated
+from resolvers.hub import Hub
+
+
+class Tokens(Protocol):
+    """Makes the access tokens that people carry."""
+
+    def issue(self, account: Account, session: Session, *, at: datetime, seconds: int) -> str:
+        """Sign a token for this account and session, good for so many seconds."""
+
+
+class Passwords(Protocol):
+    """Hashes and verifies passwords without keeping anybody else waiting."""
+
+    async def hash(self, password: str) -> str:
+        """Make the only form in which a password is kept."""
+
+    async def matches(self, password_hash: str | None, password: str) -> bool:
+        """Verify a password, in the same time whether or not there is a hash to verify it against."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One operation's surroundings. Values and doors, no services: a verb imports the functions it calls."""
+
+    viewer: Account | None
+    session_id: UUID | None
+    expires_at: datetime | None
+    """When the access token ends that the caller came with."""
+    address: str
+    agent: str
+    now: Callable[[], datetime]
+    config: Config
+    reading: Reading
+    transactions: async_sessionmaker[UnitOfWork]
+    loaders: Loaders
+    hub: Hub
+    seal: Seal
+    tokens: Tokens
+    passwords: Passwords
+
+    @property
+    def me(self) -> Account:
+        """The caller, who has to be signed in."""
+        if self.viewer is None:
+            raise Unauthenticated
+        return self.viewer
+
+    @property
+    def eyes(self) -> tuple[UUID, Audience]:
+        """Whose eyes a lock looks with: a row the caller may not see is not there to be held."""
+        return self.me.id, self.me.audience
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[UnitOfWork]:
+        """Open the one transaction of a mutation: committed when the block ends, and only then told."""
+        with in_our_words():
+            async with self.transactions() as work:
+                yield work
+                await work.flush()
+                await work.number_events()
+                await self._commit(work)
+        self.loaders.forget()
+        for event in work.events:
+            await self.hub.ring(event.stream, str(event.sequence))
+
+    async def _commit(self, work: UnitOfWork) -> None:
+        try:
+            await work.commit()
+        except (DBAPIError, ConnectionError) as error:
+            # Deferred constraints are refused here, before anything happened; a lost connection is another matter.
+            if isinstance(error, ConnectionError) or error.connection_invalidated:
+                raise OutcomeUnknown from error
+            raise

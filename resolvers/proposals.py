@@ -1,0 +1,139 @@
+"""What is done with offers: made, changed, taken back, weighed, and accepted into contracts."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import loaders.contracts
+import loaders.jobs
+import loaders.payments
+import loaders.proposals
+import resolvers.activity
+import resolvers.jobs
+from loaders.work import UnitOfWork
+from models.activity import Event, EventKind, account_stream, contract_stream, event, job_stream, proposal_stream
+from models.contracts import Contract, Milestone
+from models.jobs import Job
+from models.proposals import (
+    Proposal,
+    ProposalAttachment,
+    ProposalMilestone,
+    ProposalWords,
+)
+from resolvers.context import Context
+
+
+async def submit(ctx: Context, *, job_id: UUID, words: ProposalWords) -> Proposal:
+    """Make an offer on a job."""
+    me = ctx.me
+    async with ctx.writing() as work:
+        job = await loaders.jobs.hold_open(work, job_id, *ctx.eyes)
+        proposal = Proposal.submit(job, me, words, at=ctx.now())
+        work.add(proposal)
+        _add_parts(work, proposal, words)
+        _tell(ctx, work, proposal, EventKind.PROPOSAL_SUBMITTED, job.client_id)
+    return proposal
+
+
+def _add_parts(work: UnitOfWork, proposal: Proposal, words: ProposalWords) -> None:
+    work.add_all([*ProposalMilestone.of(proposal, words), *ProposalAttachment.of(proposal, words)])
+
+
+def _tell(ctx: Context, work: UnitOfWork, proposal: Proposal, kind: EventKind, other: UUID | None) -> None:
+    streams = [job_stream(proposal.job_id), proposal_stream(proposal.id)]
+    if other is not None:
+        streams.append(account_stream(other))
+    work.leave(*(event(stream, kind, proposal, by=ctx.me.id, at=ctx.now()) for stream in streams))
+
+
+async def _lock(ctx: Context, work: UnitOfWork, proposal_id: UUID) -> tuple[Job, Proposal]:
+    """Hold the job, then the proposal, in the order that everybody keeps."""
+    job_id = await loaders.proposals.job_of(work, proposal_id, *ctx.eyes)
+    job = await loaders.jobs.lock_seen(work, job_id)
+    return job, await loaders.proposals.lock(work, proposal_id)
+
+
+async def edit(ctx: Context, *, proposal_id: UUID, words: ProposalWords, version: int | None) -> Proposal:
+    """Change an offer while it is pending."""
+    me = ctx.me
+    async with ctx.writing() as work:
+        job, proposal = await _lock(ctx, work, proposal_id)
+        proposal.edit(job, me, words, version, at=ctx.now())
+        await loaders.proposals.drop_parts(work, proposal.id)
+        _add_parts(work, proposal, words)
+        _tell(ctx, work, proposal, EventKind.PROPOSAL_EDITED, None)
+    return proposal
+
+
+async def withdraw(ctx: Context, *, proposal_id: UUID) -> Proposal:
+    """Take an offer back."""
+    me = ctx.me
+    async with ctx.writing() as work:
+        job, proposal = await _lock(ctx, work, proposal_id)
+        proposal.withdraw(job, me, at=ctx.now())
+        _tell(ctx, work, proposal, EventKind.PROPOSAL_WITHDRAWN, job.client_id)
+    return proposal
+
+
+async def shortlist(ctx: Context, *, proposal_id: UUID, on: bool) -> Proposal:
+    """Keep an offer at hand, or no longer."""
+    me = ctx.me
+    async with ctx.writing() as work:
+        job, proposal = await _lock(ctx, work, proposal_id)
+        proposal.shortlist(job, me, on=on)
+        _tell_client(ctx, work, proposal, EventKind.PROPOSAL_SHORTLISTED)
+    return proposal
+
+
+async def archive(ctx: Context, *, proposal_id: UUID, on: bool) -> Proposal:
+    """Put an offer out of sight, or back."""
+    me = ctx.me
+    async with ctx.writing() as work:
+        job, proposal = await _lock(ctx, work, proposal_id)
+        proposal.archive(job, me, on=on)
+        _tell_client(ctx, work, proposal, EventKind.PROPOSAL_ARCHIVED)
+    return proposal
+
+
+def _tell_client(ctx: Context, work: UnitOfWork, proposal: Proposal, kind: EventKind) -> None:
+    """Tell the client's other windows; it is none of the freelancer's business."""
+    work.leave(event(job_stream(proposal.job_id), kind, proposal, by=ctx.me.id, at=ctx.now()))
+
+
+async def reject(ctx: Context, *, proposal_id: UUID, reason: str | None) -> Proposal:
+    """Say no to an offer."""
+    me = ctx.me
+    async with ctx.writing() as work:
+        job, proposal = await _lock(ctx, work, proposal_id)
+        proposal.reject(job, me, reason, at=ctx.now())
+        _tell(ctx, work, proposal, EventKind.PROPOSAL_REJECTED, proposal.freelancer_id)
+    return proposal
+
+
+async def accept(ctx: Context, *, proposal_id: UUID) -> Contract:
+    """Hire a freelancer: a contract begins, and the last wanted one fills the job, which rejects the other offers."""
+    me, now = ctx.me, ctx.now()
+    async with ctx.writing() as work:
+        job, proposal = await _lock(ctx, work, proposal_id)
+        proposal.accept(job, me, at=now)
+        contract = Contract.begin(job, proposal, await loaders.payments.fees_at(work, now), at=now)
+        work.add(contract)
+        work.add_all(Milestone.of(contract, await loaders.proposals.parts(work, proposal.id)))
+        _tell(ctx, work, proposal, EventKind.PROPOSAL_ACCEPTED, proposal.freelancer_id)
+        for stream in (contract_stream(contract.id), account_stream(contract.freelancer_id)):
+            work.leave(event(stream, EventKind.CONTRACT_STARTED, contract, by=me.id, at=now))
+        if job.is_filled:
+            work.leave(event(job_stream(job.id), EventKind.JOB_FILLED, job, by=me.id, at=now))
+            await resolvers.jobs.reject_pending(ctx, work, job, "Somebody else was hired.")
+    return contract
+
+
+async def changes(ctx: Context, *, job_id: UUID) -> AsyncIterator[tuple[Event, Proposal]]:
+    """What happens to the proposals of a job, as far as the viewer may see them, from now on."""
+    job = await resolvers.jobs.must_exist(ctx, job_id)
+    is_client = job.client_id == ctx.me.id
+    async for happened in resolvers.activity.follow(ctx, job_stream(job_id)):
+        if happened.subject != Proposal.noun or (happened.kind.is_for_client_only and not is_client):
+            continue
+        proposal = await ctx.loaders.one(loaders.proposals.by_id, happened.subject_id)
+        if proposal is not None:
+            yield happened, proposal
