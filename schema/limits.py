@@ -4,7 +4,7 @@ The measure is one walk over the document. A fragment is measured once however o
 of doublings costs its own length and not the length of what it unfolds to.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -256,10 +256,14 @@ class _Walk:
         return self._selection(operation.selection_set, self._schema.get_root_type(operation.operation))
 
     def _selection(self, node: SelectionSetNode, parent: GraphQLNamedType | None) -> tuple[Extent, Bill]:
+        extent, bill = self._parts(node, parent)
+        return replace(extent, aliases=extent.aliases + _repeats(node)), bill
+
+    def _parts(self, node: SelectionSetNode, parent: GraphQLNamedType | None) -> tuple[Extent, Bill]:
         extent, bill = NOTHING, Bill()
         for part in node.selections:
             extent += self._part(part, parent, bill)
-        return replace(extent, aliases=extent.aliases + _repeats(node.selections)), bill
+        return extent, bill
 
     def _part(self, part: SelectionNode, parent: GraphQLNamedType | None, bill: Bill) -> Extent:
         """Measure one selection and put what it costs on the bill."""
@@ -270,7 +274,7 @@ class _Walk:
         else:
             assert isinstance(part, InlineFragmentNode)
             named = part.type_condition
-            extent, under = self._selection(
+            extent, under = self._parts(
                 part.selection_set, self._schema.get_type(named.name.value) if named else parent
             )
         bill.fragments.append(under)
@@ -308,11 +312,21 @@ def _as_introspection(extent: Extent, charge: Charge) -> Extent:
     return replace(extent, depth=1, introspection_depth=extent.depth, introspected=alone.total({}))
 
 
-def _repeats(selections: Iterable[SelectionNode]) -> int:
-    """Count fields under another name, and fields that stand there again."""
-    fields = [node for node in selections if isinstance(node, FieldNode)]
-    plain = {node.name.value for node in fields if not node.alias}
-    return len(fields) - len(plain)
+def _repeats(node: SelectionSetNode) -> int:
+    """Count fields under another name, and fields that stand there again under the same condition."""
+    count, distinct = 0, set()
+    inside: list[tuple[SelectionSetNode, str | None]] = [(node, None)]
+    while inside:
+        node, condition = inside.pop()
+        for part in node.selections:
+            if isinstance(part, FieldNode):
+                count += 1
+                if not part.alias:
+                    distinct.add((condition, part.name.value))
+            elif isinstance(part, InlineFragmentNode):
+                named = part.type_condition
+                inside.append((part.selection_set, named.name.value if named else condition))
+    return count - len(distinct)
 
 
 def _charge(
