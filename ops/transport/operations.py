@@ -141,10 +141,9 @@ class Documents:
         try:
             return parse(text, max_lexical_tokens=limits.tokens, max_comments=limits.tokens)
         except GraphQLSyntaxError as error:
-            if "Parsing aborted" in error.message:
-                message = f"The document has more than {limits.tokens} tokens."
-                raise _excessive([(message, limits.tokens, limits.tokens + 1)]) from None
-            raise Rejected([coded(error, PARSE_FAILED)]) from None
+            # It gives up on tokens and on nesting in one way, and on bad grammar in another.
+            gave_up = error.message.endswith("Parsing aborted.")
+            raise Rejected([coded(error, TOO_COSTLY if gave_up else PARSE_FAILED)]) from None
 
     def _measured(self, ast: DocumentNode) -> dict[str | None, Measure]:
         try:

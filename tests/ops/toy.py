@@ -1,0 +1,189 @@
+"""A schema small enough to read, with one of everything the transport must carry."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import strawberry
+from starlette.requests import HTTPConnection
+
+from models.errors import Forbidden, Unauthenticated
+
+SECRET = "hunter2"
+
+
+@dataclass
+class Viewer:
+    expires_at: datetime | None = None
+
+
+@dataclass
+class Context:
+    viewer: Viewer
+    authorization: str | None
+    seen: list[str] = field(default_factory=list)
+
+    def fresh(self) -> "Context":
+        return Context(self.viewer, self.authorization)
+
+
+class TokenExpired(Unauthenticated):
+    expired = True
+
+
+async def context_for(_connection: HTTPConnection, authorization: str | None) -> Context:
+    if authorization == "Bearer bad":
+        raise Unauthenticated
+    if authorization == "Bearer old":
+        raise TokenExpired
+    if authorization == "Bearer bug":
+        raise RuntimeError(SECRET)
+    short = timedelta(seconds=0.3) if authorization == "Bearer short" else None
+    return Context(Viewer(datetime.now(UTC) + short if short else None), authorization)
+
+
+@strawberry.type
+class Person:
+    name: str
+
+    @strawberry.field
+    def friend(self) -> "Person":
+        return Person(name=f"{self.name}'s friend")
+
+    @strawberry.field
+    def people(self, first: int | None = None, last: int | None = None) -> "PersonConnection":
+        return page(first or last or 2)
+
+
+@strawberry.type
+class PersonEdge:
+    node: Person
+    cursor: str
+
+
+@strawberry.type
+class PersonConnection:
+    edges: list[PersonEdge]
+    nodes: list[Person]
+
+
+def page(size: int) -> PersonConnection:
+    people = [Person(name=str(number)) for number in range(size)]
+    return PersonConnection(edges=[PersonEdge(node=one, cursor=one.name) for one in people], nodes=people)
+
+
+@strawberry.input
+class Filter:
+    names: list[str] | None = None
+    also: "Filter | None" = None
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def ping(self) -> str:
+        return "pong"
+
+    @strawberry.field
+    def echo(self, number: int) -> int:
+        return number
+
+    @strawberry.field
+    def token(self, info: strawberry.Info) -> str | None:
+        context: Context = info.context
+        return context.authorization
+
+    @strawberry.field
+    def person(self, filter: Filter | None = None) -> Person:  # noqa: A002, ARG002
+        return Person(name="Ada")
+
+    @strawberry.field
+    def people(self, first: int | None = None, last: int | None = None) -> PersonConnection:
+        return page(first or last or 2)
+
+    @strawberry.field
+    def broken(self) -> str | None:
+        raise ValueError(SECRET)
+
+    @strawberry.field
+    def broken_for_good(self) -> str:
+        raise ValueError(SECRET)
+
+    @strawberry.field
+    def unsayable(self) -> int | None:
+        return SECRET  # type: ignore[return-value]
+
+    @strawberry.field
+    def refused(self) -> str | None:
+        raise Forbidden("Not you.")
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def poke(self) -> int:
+        poked.append("now")
+        return len(poked)
+
+    @strawberry.mutation
+    async def poke_slowly(self) -> int:
+        await asyncio.sleep(0.1)
+        poked.append("slowly")
+        return len(poked)
+
+
+poked: list[str] = []
+stopped: list[str] = []
+
+
+@strawberry.type
+class Seen:
+    @strawberry.field
+    def before(self, info: strawberry.Info) -> list[str]:
+        seen: list[Any] = list(info.context.seen)
+        info.context.seen.append("an event")
+        return seen
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def count(self, to: int = 3) -> AsyncIterator[int]:
+        for number in range(to):
+            yield number
+
+    @strawberry.subscription
+    async def forever(self) -> AsyncIterator[int]:
+        try:
+            yield 0
+            await asyncio.Event().wait()
+        finally:
+            stopped.append("forever")
+
+    @strawberry.subscription
+    async def people(self) -> AsyncIterator[Person]:
+        for name in ("Ada", "Bob"):
+            yield Person(name=name)
+
+    @strawberry.subscription
+    async def contexts(self, info: strawberry.Info) -> AsyncIterator[Seen]:
+        info.context.seen.append("subscribed")
+        for _ in range(2):
+            yield Seen()
+
+    @strawberry.subscription
+    async def breaks(self) -> AsyncIterator[int]:
+        yield 0
+        raise ValueError(SECRET)
+
+    @strawberry.subscription
+    async def refuses(self) -> AsyncIterator[int]:
+        for number in range(1):
+            if not number:
+                raise Forbidden("Not you.")
+            yield number
+
+
+schema = strawberry.Schema(Query, Mutation, Subscription)
