@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -356,15 +357,16 @@ class Valkey(Server):
 
 
 class Local:
-    """Both servers, running until `stop()` or until the process that started them ends in any way at all."""
+    """The servers, running until `stop()` or until the process that started them ends in any way at all."""
 
-    def __init__(self, home: Home, lock: IO[str], *, durable: bool) -> None:
+    def __init__(self, home: Home, lock: IO[str], *, durable: bool, wanted: Collection[str]) -> None:
         ports = home.ports()
         postgres, valkey = _programs(home)
         self.home = home
         self.postgres = Postgres(home, postgres, durable=durable, port=ports.get(Postgres.name, 0))
         self.valkey = Valkey(home, valkey, durable=durable, port=ports.get(Valkey.name, 0))
-        self._servers: tuple[Server, ...] = (self.valkey, self.postgres)
+        both: tuple[Server, ...] = (self.valkey, self.postgres)
+        self._servers = [server for server in both if server.name in wanted]
         self._lock = lock
 
     @property
@@ -379,7 +381,7 @@ class Local:
         return f"redis://:{self.home.password()}@{HOST}:{self.valkey.port}/0"
 
     def open(self) -> None:
-        """Run both; Valkey is up by the time a new database cluster is made."""
+        """Run them; Valkey is up by the time a new database cluster is made."""
         try:
             for server in self._servers:
                 server.clear()
@@ -392,7 +394,7 @@ class Local:
         except BaseException:
             self.stop()
             raise
-        self.home.keep_ports({server.name: server.port for server in self._servers})
+        self.home.keep_ports(self.home.ports() | {server.name: server.port for server in self._servers})
 
     def ended(self) -> str | None:
         """Name a server that is no longer there although nobody stopped it."""
@@ -400,7 +402,7 @@ class Local:
         return next(gone, None)
 
     def stop(self) -> None:
-        """End both and let go of the directory. Once is enough, twice does no harm."""
+        """End them and let go of the directory. Once is enough, twice does no harm."""
         for server in self._servers:
             server.stop()
         self._lock.close()
@@ -426,10 +428,14 @@ class Local:
         self.stop()
 
 
-def start(root: Path, *, durable: bool = True) -> Local:
-    """Run Postgres and Valkey in `root`, with the data that is there or with none.
+BOTH = (Postgres.name, Valkey.name)
 
-    Without `durable` a power cut may cost the data, and writing is quicker: for tests. Call it from the main thread.
+
+def start(root: Path, *, durable: bool = True, wanted: Collection[str] = BOTH) -> Local:
+    """Run Postgres and Valkey in `root`, or one of them, with the data that is there or with none.
+
+    Without `durable` a crash may cost the latest writes and a power cut all of them, but writing is quicker: for
+    tests. Call it from the main thread.
     """
     root = root.absolute()
     try:
@@ -438,7 +444,7 @@ def start(root: Path, *, durable: bool = True) -> Local:
     except PermissionError as error:
         raise CannotStart(f"{error.filename} belongs to another user; choose another directory") from error
     try:
-        local = Local(_home(root), lock, durable=durable)
+        local = Local(_home(root), lock, durable=durable, wanted=wanted)
         local.open()
     except BaseException:
         lock.close()
@@ -447,11 +453,14 @@ def start(root: Path, *, durable: bool = True) -> Local:
 
 
 def remove(root: Path) -> None:
-    """Delete `root` and everything kept elsewhere for it."""
-    elsewhere = root / "elsewhere"
-    if elsewhere.is_symlink():
-        shutil.rmtree(elsewhere.readlink(), ignore_errors=True)
-    shutil.rmtree(root, ignore_errors=True)
+    """Delete `root` and everything kept elsewhere for it, unless somebody runs servers there."""
+    if not root.exists():
+        return
+    with _hold(root):
+        elsewhere = root / "elsewhere"
+        if elsewhere.is_symlink():
+            shutil.rmtree(elsewhere.readlink(), ignore_errors=True)
+        shutil.rmtree(root)
 
 
 def _hold(root: Path) -> IO[str]:
@@ -499,9 +508,10 @@ def _public_place() -> Path:
 
 
 def _must_be_of(uid: int, home: Path) -> None:
-    data = home / Postgres.name
-    if data.exists() and data.stat().st_uid != uid:
-        raise CannotStart(f"{data} belongs to user {data.stat().st_uid}; start as that user, or elsewhere")
+    # It is the first thing made here, and whoever may not read it can do nothing.
+    password = home / "password"
+    if password.exists() and password.stat().st_uid != uid:
+        raise CannotStart(f"{password} belongs to user {password.stat().st_uid}; start as that user, or elsewhere")
 
 
 def _is_open_to_all(path: Path) -> bool:

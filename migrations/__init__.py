@@ -1,0 +1,1 @@
+"""How it became so: one numbered story."""
