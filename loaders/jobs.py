@@ -30,6 +30,7 @@ newest = Relation(
 )
 of_client = Relation(Job, Job.client_id, order=(Job.id,), descending=True)
 skills = Relation(Skill, JobSkill.job_id, order=(Skill.name,), via=(JobSkill, JobSkill.skill_id == Skill.id))
+skill = Relation(Skill, Skill.id)
 category = Relation(Category, Category.id)
 categories = Relation(Category, order=(Category.name, Category.id))
 all_skills = Relation(Skill, order=(Skill.name, Skill.id))

@@ -123,9 +123,10 @@ class Checks:
             raise Invalid(tuple(self._problems))
 
     def require(self, holds: bool, path: str | tuple[str, ...], message: str) -> bool:
-        """Note a problem unless the rule holds; the answer lets later rules depend on it."""
-        if not holds:
-            self._problems.append(Problem((path,) if isinstance(path, str) else path, message))
+        """Note a problem unless the rule holds; a field is at fault once, and so is whatever holds it."""
+        way = (path,) if isinstance(path, str) else path
+        if not holds and all(known.path[: len(way)] != way for known in self._problems):
+            self._problems.append(Problem(way, message))
         return holds
 
 

@@ -56,7 +56,6 @@ class JobAction(enum.Enum):
     CLOSE = "CLOSE"
     REMOVE = "REMOVE"
     PROPOSE = "PROPOSE"
-    EXPIRE = "EXPIRE"
 
 
 class Experience(enum.Enum):
@@ -126,9 +125,11 @@ STEPS: dict[JobAction, Step[JobState]] = {
     JobAction.CLOSE: Step(Party.CLIENT, frozenset({_S.OPEN}), _S.CLOSED, JobClosed),
     JobAction.REMOVE: Step(Party.ADMIN, frozenset({_S.OPEN, _S.FILLED, _S.CLOSED, _S.EXPIRED}), _S.REMOVED, JobClosed),
     JobAction.PROPOSE: Step(Party.FREELANCER, frozenset({_S.OPEN}), None, JobClosed),
-    JobAction.EXPIRE: Step(Party.SYSTEM, frozenset({_S.OPEN}), _S.EXPIRED, JobClosed),
 }
 """Who may do what with a job, when, and where it leads. Filling is `hire`'s, when the last place is taken."""
+
+EXPIRY = Step(Party.SYSTEM, frozenset({_S.OPEN}), _S.EXPIRED, JobClosed)
+"""What time does to a job; nobody may do it."""
 
 
 class Category(Identified):
@@ -312,7 +313,7 @@ class Job(Identified):
         """End a job whose time is over; `False` when it was renewed or ended meanwhile."""
         if self.state is not JobState.OPEN or self.expires_at is None or at < self.expires_at:
             return False
-        take(self, STEPS[JobAction.EXPIRE], frozenset({Party.SYSTEM}))
+        take(self, EXPIRY, frozenset({Party.SYSTEM}))
         self.version += 1
         return True
 

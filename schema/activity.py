@@ -1,0 +1,43 @@
+"""What is said of what happens."""
+
+from datetime import datetime
+
+import strawberry
+
+from models.activity import Event, EventKind
+from schema.edges import Info
+from schema.scalars import Cursor, described
+
+described(
+    EventKind,
+    "What happened.",
+    JOB_PUBLISHED="A draft was shown to everybody.",
+    JOB_EDITED="What a job says was changed.",
+    JOB_CLOSED="A client takes no more proposals.",
+    JOB_FILLED="Everybody who was wanted is hired.",
+    JOB_EXPIRES_SOON="A job expires in a few days, unless it is renewed.",
+    JOB_EXPIRED="A job's time is over.",
+    JOB_RENEWED="A job stays open, or is open again.",
+    JOB_REMOVED="An administrator took a job away.",
+    PROPOSAL_SUBMITTED="A freelancer made a proposal.",
+    PROPOSAL_EDITED="A freelancer changed a proposal.",
+    PROPOSAL_WITHDRAWN="A freelancer took a proposal back.",
+    PROPOSAL_SHORTLISTED="The client keeps a proposal at hand, or no longer; told to the client alone.",
+    PROPOSAL_ARCHIVED="The client put a proposal out of sight, or back; told to the client alone.",
+    PROPOSAL_REJECTED="The client said no to a proposal, or the job takes no more.",
+    PROPOSAL_ACCEPTED="The client accepted a proposal.",
+    CONTRACT_STARTED="A contract began.",
+    MILESTONE_STARTED="The freelancer began to work on a milestone.",
+)
+
+
+@strawberry.interface(description="Something that happened, as a subscription tells it.")
+class Happened:
+    cursor: Cursor = strawberry.field(description="Its place in the stream of events.")
+    at: datetime = strawberry.field(description="When it happened.")
+    kind: EventKind = strawberry.field(description="What happened.")
+
+
+def cursor_of(event: Event, info: Info) -> Cursor:
+    """Seal the place of an event in its stream."""
+    return Cursor(info.context.seal.close("events", f"{event.stream}@{event.sequence}"))

@@ -1,0 +1,305 @@
+"""How a type sees its row and reaches its neighbours: declared here once, for every executor.
+
+A field declared with `column`, `priced`, `part`, `one`, `many`, `page`, `count` or `figures` carries its declaration in
+the field's metadata under `EDGE`. The resolvers made here are the ordinary way of reading it; anything else that wants
+to answer the same field reads the declaration and must answer alike.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from loaders.batch import NO_FILTERS, Filters, Relation, Summary
+from loaders.pages import PAGE_DEFAULT, PAGE_MAX, BadCursor, Page, Slice, read, written
+from models.base import Base
+from models.errors import Checks, Invalid, Problem
+from resolvers.context import Context
+from schema.scalars import Cursor, id_of, money
+
+EDGE = "edge"
+Info: TypeAlias = strawberry.Info[Context, None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field that shows a column of the row: the one called `name`, or as the field."""
+
+    name: str | None
+
+
+@dataclass(frozen=True)
+class Same:
+    """A field that shows the same row through another type."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A field that shows two columns as money."""
+
+    cents: str
+    currency: str
+
+
+@dataclass(frozen=True)
+class To:
+    """A field that leads along a relation, from the column `key` of this row; `how` many it finds there."""
+
+    how: str
+    relation: Relation[Any]
+    key: str
+
+
+@dataclass(frozen=True)
+class Of:
+    """A field that shows a summary of the rows that share `key`."""
+
+    summary: Summary
+    key: str
+
+
+def _declared(edge: object, description: str, **more: Any) -> Any:
+    return strawberry.field(description=description, metadata={EDGE: edge}, **more)
+
+
+def column(description: str, name: str | None = None) -> Any:
+    """A column of the row, as it is; `name` is its own, where the field is called otherwise."""
+    if name is None:
+        return _declared(Column(None), description)
+    return _declared(Column(name), description, resolver=attrgetter_of(name))
+
+
+def attrgetter_of(name: str) -> Callable[[Any], Any]:
+    """A resolver that reads a column."""
+
+    def resolve(root: Any) -> Any:
+        return getattr(root, name)
+
+    return resolve
+
+
+def part(description: str) -> Any:
+    """The same row, seen through another type: a group of its columns under one name."""
+
+    def resolve(root: Any) -> Any:
+        return root
+
+    return _declared(Same(), description, resolver=resolve)
+
+
+def priced(description: str, cents: str, currency: str = "currency") -> Any:
+    """Two columns of the row, as money."""
+
+    def resolve(root: Any) -> Any:
+        return money(getattr(root, cents), getattr(root, currency))
+
+    return _declared(Amount(cents, currency), description, resolver=resolve)
+
+
+def one(description: str, relation: Relation[Any], key: str) -> Any:
+    """The row that `key` of this row leads to, if the viewer may see it."""
+
+    async def resolve(root: Any, info: Info) -> Any:
+        return await info.context.loaders.one(relation, getattr(root, key))
+
+    return _declared(To("one", relation, key), description, resolver=resolve)
+
+
+def many(description: str, relation: Relation[Any], key: str = "id") -> Any:
+    """All rows of a relation that a rule keeps short."""
+
+    async def resolve(root: Any, info: Info) -> Any:
+        return await info.context.loaders.many(relation, getattr(root, key))
+
+    return _declared(To("many", relation, key), description, resolver=resolve)
+
+
+def count(description: str, relation: Relation[Any], key: str = "id") -> Any:
+    """How many rows a relation has."""
+
+    async def resolve(root: Any, info: Info) -> int:
+        return await info.context.loaders.count(relation, getattr(root, key))
+
+    return _declared(To("count", relation, key), description, resolver=resolve)
+
+
+def figures(description: str, summary: Summary, key: str = "id") -> Any:
+    """Aggregates over the rows that share this row's key, if there are any to show."""
+
+    async def resolve(root: Any, info: Info) -> Any:
+        return await info.context.loaders.summary(summary, getattr(root, key))
+
+    return _declared(Of(summary, key), description, resolver=resolve)
+
+
+First: TypeAlias = Annotated[
+    int | None,
+    strawberry.argument(description=f"How many from the start: 1 to {PAGE_MAX}; {PAGE_DEFAULT} if not said."),
+]
+After: TypeAlias = Annotated[Cursor | None, strawberry.argument(description="Only what comes after this place.")]
+Last: TypeAlias = Annotated[int | None, strawberry.argument(description=f"How many from the end: 1 to {PAGE_MAX}.")]
+Before: TypeAlias = Annotated[Cursor | None, strawberry.argument(description="Only what comes before this place.")]
+
+
+def page(description: str, relation: Relation[Any], key: str = "id") -> Any:
+    """A list of any length, a page at a time."""
+
+    async def resolve(
+        root: Any, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Any:
+        return await paged(info, relation, getattr(root, key), Window(first, after, last, before))
+
+    return _declared(To("page", relation, key), description, resolver=resolve)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The four arguments of a connection, as they were given."""
+
+    first: int | None
+    after: str | None
+    last: int | None
+    before: str | None
+
+
+async def paged(
+    info: Info, relation: Relation[Any], key: UUID | None, window: Window, filters: Filters = NO_FILTERS
+) -> "Listed":
+    """Read the page that a window asks for."""
+    part = _slice(info, relation, window)
+    found = await info.context.loaders.page(relation, key, part, filters)
+    return Listed(relation, key, filters, found)
+
+
+def _slice(info: Info, relation: Relation[Any], window: Window) -> Slice:
+    backward = window.last is not None or (window.before is not None and window.first is None)
+    with Checks() as check:
+        one_way = window.first is None or window.last is None
+        check.require(one_way, "last", "Ask for the first or for the last, not for both.")
+        check.require(window.after is None or not backward, "after", "`after` goes with `first`.")
+        check.require(window.before is None or backward, "before", "`before` goes with `last`.")
+        for name, size in (("first", window.first), ("last", window.last)):
+            check.require(size is None or 1 <= size <= PAGE_MAX, name, f"A page has 1 to {PAGE_MAX} rows.")
+    limit = (window.last if backward else window.first) or PAGE_DEFAULT
+    name, cursor = ("before", window.before) if backward else ("after", window.after)
+    return Slice(limit, _place(info, relation, cursor, name), backward)
+
+
+def _place(info: Info, relation: Relation[Any], cursor: str | None, path: str) -> tuple[Any, ...] | None:
+    if cursor is None:
+        return None
+    text = info.context.seal.open(relation.name, cursor)
+    if text is None:
+        raise BadCursor(path)
+    return read(text, relation.kinds())
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page with what is needed to say more about its list."""
+
+    relation: Relation[Any]
+    key: UUID | None
+    filters: Filters
+    page: Page[Any]
+
+    def cursor(self, row: Any, info: Info) -> Cursor:
+        """The sealed place of a row."""
+        return Cursor(info.context.seal.close(self.relation.name, written(self.relation.place(row))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    listed: Listed
+    node: Any
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    @strawberry.field(description="Whether something comes after this page.")
+    def has_next_page(root: Any) -> bool:  # noqa: N805 - strawberry names the parent root
+        found: bool = root.page.has_next
+        return found
+
+    @strawberry.field(description="Whether something comes before this page.")
+    def has_previous_page(root: Any) -> bool:  # noqa: N805
+        found: bool = root.page.has_previous
+        return found
+
+    @strawberry.field(description="The place of the first row; none on an empty page.")
+    def start_cursor(root: Any, info: Info) -> Cursor | None:  # noqa: N805
+        return root.cursor(root.page.rows[0], info) if root.page.rows else None
+
+    @strawberry.field(description="The place of the last row; none on an empty page.")
+    def end_cursor(root: Any, info: Info) -> Cursor | None:  # noqa: N805
+        return root.cursor(root.page.rows[-1], info) if root.page.rows else None
+
+
+@strawberry.type(description="A row and its place in the list.")
+class Edge(Generic[T]):
+    node: T = strawberry.field(description="The row.")
+
+    @strawberry.field(description="Its place.")
+    def cursor(root: Any, info: Info) -> Cursor:  # noqa: N805
+        found: Cursor = root.listed.cursor(root.node, info)
+        return found
+
+
+@strawberry.type(description="One page of a list, in the way of Relay (https://relay.dev/graphql/connections.htm).")
+class Connection(Generic[T]):
+    @strawberry.field(description="The rows with their places.")
+    def edges(root: Any) -> list[Edge[T]]:  # noqa: N805
+        return [_Place(root, row) for row in root.page.rows]  # type: ignore[misc]  # shown as an Edge
+
+    @strawberry.field(description="The rows alone.")
+    def nodes(root: Any) -> list[T]:  # noqa: N805
+        rows: list[T] = root.page.rows
+        return rows
+
+    @strawberry.field(description="Where this page lies.")
+    def page_info(root: Any) -> PageInfo:  # noqa: N805
+        page_info: PageInfo = root
+        return page_info
+
+    @strawberry.field(description="How many rows the whole list has, on all pages.")
+    async def total_count(root: Any, info: Info) -> int:  # noqa: N805
+        return await info.context.loaders.count(root.relation, root.key, root.filters)
+
+
+BY_NOUN: dict[str, Relation[Any]] = {}
+"""How the row of an id is found, by the noun the id begins with."""
+
+
+def shows(model: type[Base], by_id: Relation[Any] | None = None) -> Callable[..., bool]:
+    """Say which rows a type shows, and, for a `Node`, how one is found by its id."""
+    if by_id is not None:
+        BY_NOUN[model.noun] = by_id
+
+    def is_type_of(row: Any, _info: Any) -> bool:
+        return isinstance(row, model)
+
+    return is_type_of
+
+
+@strawberry.interface(description="Anything with an id of its own, to be fetched again with `node`.")
+class Node:
+    @strawberry.field(description="The id: opaque, the same for ever, unique among everything.")
+    def id(root: Any) -> strawberry.ID:  # noqa: N805
+        return id_of(root)
+
+
+def noun_and_key(text: str) -> tuple[Relation[Any], UUID]:
+    """Tell from an id which kind of thing it names, and which one."""
+    noun, _, digits = text.rpartition("_")
+    relation = BY_NOUN.get(noun)
+    if relation is None or len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+        raise Invalid((Problem(("id",), "This is not an id."),))
+    return relation, UUID(hex=digits)
+
+
+def shown(row: object) -> Any:
+    """Answer with a row where the schema promises the type that shows it."""
+    return row

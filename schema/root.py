@@ -1,0 +1,125 @@
+"""Everything that can be asked, done and followed."""
+
+import asyncio
+from typing import Annotated
+
+import strawberry
+from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, Undefined
+
+import loaders.accounts
+import loaders.contracts
+import loaders.jobs
+import loaders.proposals
+from models.errors import Invalid, Problem
+from schema.accounts import (
+    Account,
+    AccountMutations,
+    AccountQueries,
+    Client,
+    Freelancer,
+    ProfileItem,
+    Session,
+)
+from schema.contracts import Contract, ContractMutations, ContractQueries, ContractSubscriptions, Milestone
+from schema.edges import (
+    After,
+    Before,
+    Connection,
+    First,
+    Info,
+    Last,
+    Node,
+    Window,
+    many,
+    noun_and_key,
+    page,
+    paged,
+    part,
+    shown,
+)
+from schema.errors import Refuses
+from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
+from schema.proposals import Proposal, ProposalMutations, ProposalQueries, ProposalSubscriptions
+from schema.scalars import CONFIG
+
+NODES_MAX = 100
+
+
+@strawberry.type(description="Whoever asks, and everything that is hers.")
+class Viewer:
+    account: Account = part("The account.")
+    sessions: list[Session] = many("Where the account is signed in, the latest first.", loaders.accounts.sessions)
+    jobs: Connection[Job] = page("The jobs you offer, drafts too, the latest first.", loaders.jobs.of_client)
+    proposals: Connection[Proposal] = page("The proposals you made, the latest first.", loaders.proposals.of_freelancer)
+
+    @strawberry.field(description="The contracts you are a party to, the latest first.")
+    async def contracts(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Contract]:
+        return shown(await paged(info, loaders.contracts.of_viewer, None, Window(first, after, last, before)))
+
+
+IdArgument = Annotated[strawberry.ID, strawberry.argument(description="The id of anything.")]
+IdsArgument = Annotated[list[strawberry.ID], strawberry.argument(description=f"Up to {NODES_MAX} ids of anything.")]
+
+
+@strawberry.type
+class NodeQueries:
+    @strawberry.field(description="Whoever asks; nothing when nobody is signed in.")
+    def viewer(self, info: Info) -> Viewer | None:
+        return shown(info.context.viewer)
+
+    @strawberry.field(description="Anything by its id; nothing if there is no such thing, or none that you may see.")
+    async def node(self, info: Info, id: IdArgument) -> Node | None:
+        relation, key = noun_and_key(id)
+        return shown(await info.context.loaders.one(relation, key))
+
+    @strawberry.field(description="Several things by their ids, in the order of the ids.")
+    async def nodes(self, info: Info, ids: IdsArgument) -> list[Node | None]:
+        if len(ids) > NODES_MAX:
+            raise Invalid((Problem(("ids",), f"Ask for at most {NODES_MAX} at once."),))
+        named = [noun_and_key(wanted) for wanted in ids]
+        return shown(await asyncio.gather(*(info.context.loaders.one(relation, key) for relation, key in named)))
+
+
+@strawberry.type(description="What can be asked.")
+class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQueries):
+    pass
+
+
+@strawberry.type(description="What can be done. Each answers with the thing as it is afterwards, or with `Refused`.")
+class Mutation(AccountMutations, JobMutations, ProposalMutations, ContractMutations):
+    pass
+
+
+@strawberry.type(description="What can be followed, over a websocket (graphql-transport-ws).")
+class Subscription(ProposalSubscriptions, ContractSubscriptions):
+    pass
+
+
+def build() -> strawberry.Schema:
+    """Put the schema together."""
+    schema = strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[Client, Freelancer, ProfileItem, Session, Category, Skill, Milestone],
+        config=CONFIG,
+        exception_handlers=[Refuses()],
+    )
+    _leave_out_null_defaults(schema)
+    return schema
+
+
+def _leave_out_null_defaults(schema: strawberry.Schema) -> None:
+    """Say `first: Int` rather than `first: Int = null`: leaving out and giving null are the same here."""
+    for kind in schema._schema.type_map.values():  # noqa: SLF001 - strawberry has no public name for it
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            given = [argument for field in kind.fields.values() for argument in field.args.values()]
+        elif isinstance(kind, GraphQLInputObjectType):
+            given = list(kind.fields.values())
+        else:
+            continue
+        for value in given:
+            if value.default_value is None:
+                value.default_value = Undefined
