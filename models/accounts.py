@@ -238,7 +238,7 @@ class Session(Identified):
     """One sign-in, on one device, until it ends."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index(None, "account_id"),)
+    __table_args__ = (Index("ix_sessions_account_id", "account_id", "id"),)
     noun: ClassVar[str] = "session"
 
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
@@ -438,6 +438,7 @@ class FreelancerProfile(Profile, Base):
     """What everybody may see of a freelancer, and the birth date, which nobody else may."""
 
     __tablename__ = "freelancer_profiles"
+    __table_args__ = (Index("ix_freelancer_profiles_newest", "joined_at", "id"),)
     noun: ClassVar[str] = "freelancer"
 
     id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), primary_key=True)

@@ -73,7 +73,7 @@ class Identified(Base):
 
     __abstract__ = True
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**({"id": uuid7()} | values))
