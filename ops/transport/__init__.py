@@ -12,7 +12,7 @@ from strawberry.http.websocket_origin import normalize_allowed_origins
 from ops.transport.http import HTTP, ContextFor, Page
 from ops.transport.operations import Around, Operations, nothing_around
 from ops.transport.record import Observe, request_id
-from ops.transport.websocket import RESTARTING, ExpiresAt, Socket, origin_allowed, viewer_expires_at
+from ops.transport.websocket import RESTARTING, ExpiresAt, Socket, context_expires_at, origin_allowed
 from schema.limits import Limits
 
 
@@ -35,7 +35,7 @@ class GraphQLApp:
         introspection: bool = True,
         around: Around = nothing_around,
         observe: Observe | None = None,
-        expires_at: ExpiresAt = viewer_expires_at,
+        expires_at: ExpiresAt = context_expires_at,
     ) -> None:
         self._operations = Operations(schema, limits or Limits(), introspection=introspection, around=around)
         self._http = HTTP(self._operations, context_for, page, observe)

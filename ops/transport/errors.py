@@ -63,7 +63,7 @@ def present(errors: Iterable[Exception]) -> list[dict[str, Any]]:
             hidden.append(error)
             shown.append(_masked(error, reference))
     for error in hidden[:LOGGED_PER_ANSWER_MAX]:
-        log.error("masked", reference=reference, path=error.path, of=len(hidden), exc_info=_cause(error))
+        log.error("failed", reference=reference, path=error.path, of=len(hidden), exc_info=_cause(error))
     return shown
 
 

@@ -6,19 +6,21 @@ A body is believed in nothing: not its length, its encoding, its form or its dep
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+import orjson
 from graphql import OperationType
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from ops.transport.asked import Asked, asked, asked_by_get, read_json
 from ops.transport.errors import INTERNAL, RATE_LIMITED, UNAUTHENTICATED, Rejected, present, rejected
-from ops.transport.operations import Answer, Operation, Operations, encoded
-from ops.transport.record import REQUEST_ID, Observe, recorded, request_id
+from ops.transport.operations import Answer, Operation, Operations
+from ops.transport.record import REQUEST_ID, Observe, Record, recorded, request_id
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
@@ -26,6 +28,9 @@ HTML = "text/html"
 
 BODY_SECONDS_MAX = 30
 """A body that takes longer to arrive is somebody holding the connection."""
+
+HEADERS_KEPT_MAX = 100
+"""Clients are of few kinds, and each says the same every time."""
 
 PREFLIGHTED = (
     "authorization",
@@ -74,7 +79,7 @@ class HTTP:
         if request.method not in ("GET", "POST"):
             refusal = rejected("Use POST, or GET for queries.", status=HTTPStatus.METHOD_NOT_ALLOWED)
             return _refused(refusal, JSON, {"allow": "GET, POST"})
-        offers = [JSON, GRAPHQL, HTML] if self.page and request.method == "GET" else [JSON, GRAPHQL]
+        offers = (JSON, GRAPHQL, HTML) if self.page and request.method == "GET" else (JSON, GRAPHQL)
         media = acceptable(", ".join(request.headers.getlist("accept")), offers)
         if media == HTML and self.page:
             return self.page()
@@ -86,21 +91,22 @@ class HTTP:
     async def _operate(self, request: Request, media: str) -> Response:
         with recorded(self.observe) as record:
             try:
-                operation = self.operations.prepare(await self._asked(request))
-                record.is_of(operation)
-                _must_suit(operation, request.method)
-                answer = await self._run(request, operation)
+                answer = await self._answer(request, record)
+                body = orjson.dumps(answer)
             except Rejected as refusal:
                 record.outcome = "refused"
                 return _refused(refusal, media, _allowed(refusal))
+            except Exception as error:  # noqa: BLE001 - the last place where a client can be told
+                answer = {"errors": present([error])}
+                body = orjson.dumps(answer)
             record.went(answer)
-            return _response(answer, media)
+            return _response(body, media, _status(answer, media))
 
-    async def _run(self, request: Request, operation: Operation) -> Answer:
-        try:
-            context = await self.context_for(request, request.headers.get("authorization"))
-        except Exception as error:  # noqa: BLE001 - the last place where a client can be told
-            return {"errors": present([error])}
+    async def _answer(self, request: Request, record: Record) -> Answer:
+        operation = self.operations.prepare(await self._asked(request))
+        record.is_of(operation)
+        _must_suit(operation, request.method)
+        context = await self.context_for(request, request.headers.get("authorization"))
         return await self.operations.run(operation, context)
 
     async def _asked(self, request: Request) -> Asked:
@@ -128,7 +134,8 @@ class HTTP:
         return bytes(body)
 
 
-def acceptable(accept: str, offers: Sequence[str]) -> str | None:
+@lru_cache(maxsize=HEADERS_KEPT_MAX)
+def acceptable(accept: str, offers: tuple[str, ...]) -> str | None:
     """Choose what the caller likes best of what we offer; ours is the order where they do not care."""
     ranges = [_media_range(text) for text in accept.split(",") if text.strip()] or [("*/*", 1.0)]
     named = [name for name, _ in ranges]
@@ -154,11 +161,16 @@ def _media_range(text: str) -> tuple[str, float]:
         return name, 0.0
 
 
+@lru_cache(maxsize=HEADERS_KEPT_MAX)
+def _is_plain_json(content_type: str) -> bool:
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")]
+    return kind == JSON and all(charset == "utf-8" for charset in charsets)
+
+
 def _must_be_plain_json(request: Request) -> None:
     """Take JSON and nothing else: it also is what no browser sends for a stranger without a preflight."""
-    kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
-    charsets = [part for part in parameters if part.startswith("charset=")]
-    if kind != JSON or any(charset.strip('"') not in ("charset=utf-8", 'charset="utf-8') for charset in charsets):
+    if not _is_plain_json(request.headers.get("content-type", "")):
         raise rejected(f"Send {JSON} in UTF-8.", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise rejected("Send the body uncompressed.", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
@@ -198,14 +210,12 @@ def _allowed(refusal: Rejected) -> dict[str, str]:
 
 
 def _refused(refusal: Rejected, media: str, headers: Mapping[str, str] | None = None) -> Response:
-    return _response({"errors": present(refusal.errors)}, media, refusal.status, headers)
+    answer = {"errors": present(refusal.errors)}
+    return _response(orjson.dumps(answer), media, refusal.status or _status(answer, media), headers)
 
 
-def _response(
-    answer: Answer, media: str, status: int | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
-    status = status or _status(answer, media)
-    response = Response(encoded(answer), status, media_type=f"{media}; charset=utf-8", headers=headers)
+def _response(body: bytes, media: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    response = Response(body, status, media_type=f"{media}; charset=utf-8", headers=headers)
     response.headers["cache-control"] = "no-store"
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["www-authenticate"] = "Bearer"

@@ -61,6 +61,10 @@ def recorded(observe: Observe | None) -> Iterator[Record]:
     record = Record()
     try:
         yield record
+    except Exception:
+        if record.outcome == "ok":
+            record.outcome = "failed"
+        raise
     finally:
         log.info(
             "operation",

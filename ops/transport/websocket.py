@@ -64,9 +64,9 @@ class Hangup(Exception):
         self.reason = reason
 
 
-def viewer_expires_at(context: Any) -> datetime | None:
-    """Read `context.viewer.expires_at`, where there is one."""
-    found = getattr(getattr(context, "viewer", None), "expires_at", None)
+def context_expires_at(context: Any) -> datetime | None:
+    """Read `context.expires_at`, where there is one."""
+    found = getattr(context, "expires_at", None)
     return found if isinstance(found, datetime) else None
 
 
@@ -252,7 +252,11 @@ class Socket:
             await self._end(running, {"type": "error", "payload": present(refusal.errors)})
             return
         record.is_of(operation)
-        context = await self._context()
+        try:
+            context = await self._context()
+        except Hangup as hangup:
+            record.outcome = "failed" if hangup.code == BROKEN else "refused"
+            raise
         async with aclosing(self.operations.listen(operation, context)) as answers:
             async for answer in answers:
                 record.went(answer)

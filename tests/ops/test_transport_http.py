@@ -186,7 +186,7 @@ async def test_introspection_works_until_it_is_turned_off(client):
     ],
 )
 def test_accept_is_chosen_by_quality(accept, chosen):
-    assert acceptable(accept, [JSON, GRAPHQL]) == chosen
+    assert acceptable(accept, (JSON, GRAPHQL)) == chosen
 
 
 async def test_nothing_acceptable_is_said_so(client):
@@ -241,6 +241,13 @@ async def test_what_went_wrong_on_our_side_is_masked_and_logged(client, query):
     assert error["path"] == [query.strip("{ }")]
     assert error["extensions"] == {"code": "INTERNAL", "reference": lines[0]["reference"]}
     assert toy.SECRET in str(lines[0]["exc_info"])
+
+
+async def test_what_json_cannot_say_is_masked_too(client):
+    response = await ask(client, "{ unwritable }")
+
+    assert response.status_code == 500
+    assert codes(response) == ["INTERNAL"]
 
 
 async def test_a_refusal_keeps_its_words(client):

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from ops.transport import GraphQLApp
+from ops.transport.record import Record
 from schema.limits import Limits
 from tests.ops import toy
 
@@ -238,22 +239,14 @@ async def test_who_may_not_come_in_is_told_why(client, token, closed):
     assert await client.closed() == closed
 
 
-async def test_a_token_that_expires_ends_everything(client):
-    toy.stopped.clear()
-    await client.greet("Bearer short")
-    await client.subscribe("subscription { forever }")
-
-    assert await client.closed() == (4401, "Token expired")
-    await until(lambda: toy.stopped == ["forever"])
-
-
 async def test_a_token_that_was_revoked_begins_nothing():
+    heard: list[Record] = []
     good = True
 
     async def context_for(connection, authorization):
         return await toy.context_for(connection, authorization if good else "Bearer bad")
 
-    app = GraphQLApp(toy.schema, context_for=context_for)
+    app = GraphQLApp(toy.schema, context_for=context_for, observe=heard.append)
     async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
         client = Client(socket)
         await client.greet()
@@ -261,6 +254,18 @@ async def test_a_token_that_was_revoked_begins_nothing():
         await client.subscribe("{ ping }")
 
         assert await client.closed() == (4403, "Forbidden")
+        await until(lambda: app.sockets == 0)
+
+    assert [record.outcome for record in heard] == ["refused"]
+
+
+async def test_a_token_that_expires_ends_everything(client):
+    toy.stopped.clear()
+    await client.greet("Bearer short")
+    await client.subscribe("subscription { forever }")
+
+    assert await client.closed() == (4401, "Token expired")
+    await until(lambda: toy.stopped == ["forever"])
 
 
 async def test_every_event_has_a_context_of_its_own(greeted):
@@ -303,6 +308,12 @@ async def test_a_broken_subscription_ends_with_a_masked_error(greeted):
     (error,) = heard[1]["payload"]
     assert error["message"] == "Something went wrong on our side."
     assert error["extensions"]["code"] == "INTERNAL"
+
+
+async def test_what_json_cannot_say_is_masked_too(greeted):
+    (error,) = await greeted.all_of("{ unwritable }")
+
+    assert error["payload"][0]["extensions"]["code"] == "INTERNAL"
 
 
 async def test_a_broken_field_is_masked_in_an_event(greeted):

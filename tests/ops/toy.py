@@ -15,18 +15,13 @@ SECRET = "hunter2"
 
 
 @dataclass
-class Viewer:
-    expires_at: datetime | None = None
-
-
-@dataclass
 class Context:
-    viewer: Viewer
+    expires_at: datetime | None
     authorization: str | None
     seen: list[str] = field(default_factory=list)
 
     def fresh(self) -> "Context":
-        return Context(self.viewer, self.authorization)
+        return Context(self.expires_at, self.authorization)
 
 
 class TokenExpired(Unauthenticated):
@@ -41,7 +36,7 @@ async def context_for(_connection: HTTPConnection, authorization: str | None) ->
     if authorization == "Bearer bug":
         raise RuntimeError(SECRET)
     short = timedelta(seconds=0.3) if authorization == "Bearer short" else None
-    return Context(Viewer(datetime.now(UTC) + short if short else None), authorization)
+    return Context(datetime.now(UTC) + short if short else None, authorization)
 
 
 @strawberry.type
@@ -114,6 +109,10 @@ class Query:
     @strawberry.field
     def unsayable(self) -> int | None:
         return SECRET  # type: ignore[return-value]
+
+    @strawberry.field
+    def unwritable(self) -> strawberry.scalars.JSON:
+        return object()  # type: ignore[return-value]
 
     @strawberry.field
     def refused(self) -> str | None:
