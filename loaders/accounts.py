@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -110,3 +110,13 @@ async def lock_throttles(session: AsyncSession, subjects: Sequence[str], at: dat
     await session.execute(new.on_conflict_do_nothing())
     query = select(Throttle).where(Throttle.subject.in_(names)).order_by(Throttle.subject)
     return list(await session.scalars(query.with_for_update()))
+
+
+async def drop_old(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Delete some sessions that ended before a moment, with their tokens, and throttles not touched since."""
+    old = select(Session.id).where(or_(Session.ended_at < before, Session.expires_at < before)).limit(limit)
+    gone = await session.scalars(
+        delete(Session).where(Session.id.in_(old.with_for_update(skip_locked=True))).returning(Session.id)
+    )
+    await session.execute(delete(Throttle).where(Throttle.last_at < before))
+    return len(gone.all())

@@ -23,6 +23,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    column,
     func,
     lateral,
     literal,
@@ -82,7 +83,7 @@ class Relation(Generic[Row]):
     @property
     def name(self) -> str:
         """What a cursor of this list is sealed for."""
-        order = "-".join(column.key for column in self.order)
+        order = "-".join(place.key for place in self.order)
         return f"{self.target.__tablename__}.{self.on.key if self.on else 'all'}.{order}"
 
     def belongs(self, audience: Audience, names: Collection[str] = ()) -> ColumnElement[bool]:
@@ -100,15 +101,15 @@ class Relation(Generic[Row]):
 
     def place(self, row: Row) -> tuple[Any, ...]:
         """Where a row stands in the order."""
-        return tuple(getattr(row, column.key) for column in self.order)
+        return tuple(getattr(row, place.key) for place in self.order)
 
     def kinds(self) -> list[type]:
         """The Python types of a place."""
-        return [column.type.python_type for column in self.order]
+        return [place.type.python_type for place in self.order]
 
     def ordered(self, *, backward: bool = False) -> list[ColumnElement[Any]]:
         """The order, or the order the other way round."""
-        return [column.desc() if self.descending != backward else column.asc() for column in self.order]
+        return [place.desc() if self.descending != backward else place.asc() for place in self.order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,17 +163,13 @@ def page_statement(
     found = found.order_by(*relation.ordered(backward=backward)).limit(LIMIT)
     if relation.on is None:
         return found.add_columns(literal(None))
-    keys = func.unnest(KEYS).column_valued("key")
-    part = lateral(found.where(relation.on == keys))
+    keys = func.unnest(KEYS).table_valued(column("key", Uuid)).render_derived()
+    part = lateral(found.where(relation.on == keys.c.key))
     shown = aliased(relation.target, part)
-    order = [getattr(shown, column.key) for column in relation.order]
+    order = [getattr(shown, place.key) for place in relation.order]
     down = relation.descending != backward
-    return (
-        select(shown, keys)
-        .select_from(keys)
-        .join(part, literal(True))
-        .order_by(*(column.desc() if down else column.asc() for column in order))
-    )
+    paged = select(shown, keys.c.key).select_from(keys).join(part, literal(True))
+    return paged.order_by(*(place.desc() if down else place.asc() for place in order))
 
 
 class Loaders:

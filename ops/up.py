@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
-from ops import go, local
+from ops import go, local, settings
 from ops.bound import bound
 
 ROOT = Path(__file__).parents[1]
@@ -162,13 +162,21 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
     site = Site.of(environment)
     site.must_be_free()
     servers = _servers(environment, stack)
-    told = {**environment, "HOST": site.host, "PORT": str(site.port), **_addresses(servers, environment)}
+    secrets = settings.local_secrets(_home(environment))
+    told = {
+        "WORKUP_DEMO": "on",
+        **secrets,
+        **environment,
+        "HOST": site.host,
+        "PORT": str(site.port),
+        **_addresses(servers, environment),
+    }
     # They need longer to load than we to migrate.
     children = stack.enter_context(Children(told))
     with _step("Migrations"):
         _migrate(told["DATABASE_URL"])
     with _step("Demo data"):
-        has_demo = _seed(told["DATABASE_URL"]) or servers is not None
+        has_demo = told["WORKUP_DEMO"] == "on" and (_seed(told["DATABASE_URL"]) or servers is not None)
     children.let_go()
     with _step("Web server and worker"):
         _wait_for(site, children)
@@ -197,8 +205,11 @@ def _servers(environment: Mapping[str, str], stack: ExitStack) -> local.Local | 
     if not wanted:
         return None
     with _step(" and ".join(name.capitalize() for name in wanted)):
-        home = Path(environment.get("WORKUP_HOME") or ROOT / ".workup")
-        return stack.enter_context(local.start(home, wanted=wanted))
+        return stack.enter_context(local.start(_home(environment), wanted=wanted))
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("WORKUP_HOME") or ROOT / ".workup")
 
 
 def _addresses(servers: local.Local | None, environment: Mapping[str, str]) -> dict[str, str]:

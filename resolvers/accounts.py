@@ -1,6 +1,7 @@
 """What people do about themselves: register, sign in and out, and say who they are."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import loaders.accounts
@@ -29,6 +30,12 @@ from models.accounts import (
 )
 from models.errors import Checks, NotFound
 from resolvers.context import Context
+
+KEPT = timedelta(days=30)
+"""How long a session that ended is remembered: a stolen token is recognised for as long."""
+
+SWEEP_MAX = 1_000
+"""Sessions forgotten in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -231,3 +238,9 @@ async def remove_item(ctx: Context, *, item_id: UUID) -> FreelancerProfile:
         item.must_belong_to(me)
         await work.delete(item)
     return profile
+
+
+async def sweep(ctx: Context) -> int:
+    """Forget sessions, tokens and failed sign-ins that are too old to matter; returns how many sessions went."""
+    async with ctx.writing() as work:
+        return await loaders.accounts.drop_old(work, ctx.now() - KEPT, SWEEP_MAX)

@@ -1,0 +1,130 @@
+"""The command line: `python -m ops <verb>`."""
+
+import argparse
+import asyncio
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from ops.settings import BadSettings, Settings
+
+SDL = Path(__file__).parents[1] / "schema" / "schema.graphql"
+DRAIN_SECONDS = 30
+
+
+def up(_: argparse.Namespace) -> int:
+    """Run everything here: databases, demo data, web server, worker."""
+    from ops import up as launcher
+
+    return launcher.run()
+
+
+def serve(_: argparse.Namespace) -> int:
+    """Run the web server."""
+    import uvicorn
+
+    from ops import app, go
+
+    go.wait()
+    settings = Settings.of(os.environ)
+    uvicorn.run(
+        f"{app.__name__}:from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws_max_size=65_536,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+    )
+    return 0
+
+
+def work(_: argparse.Namespace) -> int:
+    """Run the background worker."""
+    from ops import go, logs, worker
+    from ops.app import House
+
+    go.wait()
+    settings = Settings.of(os.environ)
+    logs.configure(settings.log_level, as_json=settings.log_json)
+    asyncio.run(worker.work(House.of(settings)))
+    return 0
+
+
+def migrate(_: argparse.Namespace) -> int:
+    """Bring the database at DATABASE_URL to the newest revision."""
+    from ops import migrate as migrations
+
+    changed = migrations.to_head(_database_url())
+    print(f"The database is at {migrations.newest()}{'' if changed else ' already'}.")
+    return 0
+
+
+def seed(_: argparse.Namespace) -> int:
+    """Put the demo data into the database at DATABASE_URL, unless somebody lives there."""
+    from ops import seed as demo
+
+    done = asyncio.run(demo.seed(_database_url()))
+    print("The demo data is in." if done else "There are accounts already: nothing was done.")
+    return 0
+
+
+def admin(arguments: argparse.Namespace) -> int:
+    """Appoint an administrator: an account that exists, or a new one with a password that is asked for, or piped in."""
+    from ops import admins
+
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    print(asyncio.run(admins.appoint(Settings.of(os.environ), arguments.email, password)))
+    return 0
+
+
+def sdl(arguments: argparse.Namespace) -> int:
+    """Write schema/schema.graphql, or compare it with the code."""
+    import schema.root
+
+    text = schema.root.build().as_str() + "\n"
+    if not arguments.check:
+        SDL.write_text(text)
+        return 0
+    if SDL.exists() and SDL.read_text() == text:
+        return 0
+    print("schema/schema.graphql is not what the code says: run `make sdl` and look at the difference.")
+    return 1
+
+
+def _database_url() -> str:
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        raise BadSettings("DATABASE_URL is not set")
+    return url
+
+
+def main() -> int:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m ops", description="Runs WorkUp.")
+    verbs = parser.add_subparsers(required=True, metavar="verb")
+    for verb in (up, serve, work, migrate, seed, admin, sdl):
+        added = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
+        added.set_defaults(run=verb)
+        if verb is sdl:
+            added.add_argument("--check", action="store_true", help="only compare")
+        if verb is admin:
+            added.add_argument("email", help="whose address")
+    arguments = parser.parse_args()
+    try:
+        code: int = arguments.run(arguments)
+    except BadSettings as error:
+        print(f"WorkUp cannot start: {error}.", file=sys.stderr)
+        return 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""The only place where everything meets."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+from starlette.routing import Route, WebSocketRoute
+
+import loaders.accounts
+import schema.root
+from loaders.batch import Loaders
+from loaders.pages import Seal
+from loaders.work import in_our_words
+from models.accounts import Account
+from models.config import Config
+from models.errors import Busy
+from ops import graphiql, logs
+from ops.auth import Argon2, BadToken, KeyRing, bearer
+from ops.database import Database
+from ops.demo import PASSWORD
+from ops.health import Health
+from ops.hub import RedisHub
+from ops.settings import Settings
+from ops.transport import GraphQLApp
+from resolvers.context import Context
+
+Clock = Callable[[], datetime]
+
+
+def wall_clock() -> datetime:
+    """What time it is, for the whole house."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class House:
+    """What lives as long as the process, and the contexts that are made of it."""
+
+    settings: Settings
+    database: Database
+    hub: RedisHub
+    keys: KeyRing
+    passwords: Argon2
+    seal: Seal
+    clock: Clock = wall_clock
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock = wall_clock) -> "House":
+        """Make everything ready to be opened."""
+        return cls(
+            settings,
+            Database.at(settings.database_url, connections=settings.db_connections),
+            RedisHub(settings.redis_url, prefix=settings.channel_prefix),
+            KeyRing(settings.signing_keys),
+            Argon2(settings.password_memory_kib),
+            Seal(settings.secret),
+            clock,
+        )
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["House"]:
+        """Listen to the bell, and let go of everything at the end."""
+        await self.hub.start()
+        try:
+            yield self
+        finally:
+            await self.hub.stop()
+            await self.database.engine.dispose()
+
+    def context(self, viewer: Account | None = None, **more: Any) -> Context:
+        """The surroundings of one operation."""
+        given = {"session_id": None, "expires_at": None, "address": "", "agent": ""} | more
+        return Context(
+            viewer=viewer,
+            now=self.clock,
+            config=Config(),
+            reading=self.database.reading,
+            transactions=self.database.writing,
+            loaders=Loaders(self.database.reading, viewer),
+            hub=self.hub,
+            seal=self.seal,
+            tokens=self.keys,
+            passwords=self.passwords,
+            **given,
+        )
+
+    async def context_for(self, connection: HTTPConnection, authorization: str | None) -> Context:
+        """The surroundings of an operation that came over the network, with whoever its token names."""
+        caller: dict[str, Any] = {
+            "address": connection.client.host if connection.client else "",
+            "agent": connection.headers.get("user-agent", ""),
+        }
+        token = bearer(authorization)
+        if token is None:
+            return self.context(**caller)
+        claims = self.keys.verify(token, at=self.clock())
+        viewer = await self._signed_in(claims.session_id)
+        return self.context(viewer, session_id=claims.session_id, expires_at=claims.expires_at, **caller)
+
+    async def _signed_in(self, session_id: Any) -> Account:
+        try:
+            viewer = await self._owner(session_id)
+        except Busy:
+            # The pool has dropped its dead connections by now; a read may simply be asked again.
+            viewer = await self._owner(session_id)
+        if viewer is None:
+            raise BadToken
+        return viewer
+
+    async def _owner(self, session_id: Any) -> Account | None:
+        with in_our_words():
+            async with self.database.reading() as session:
+                return await loaders.accounts.signed_in(session, session_id, self.clock())
+
+
+def build(house: House) -> Starlette:
+    """Put the web application together."""
+    settings = house.settings
+    graphql = GraphQLApp(
+        schema.root.build(),
+        context_for=house.context_for,
+        page=partial(graphiql.page, demo_password=PASSWORD if settings.demo else None) if settings.graphiql else None,
+        origins=settings.origins,
+        introspection=settings.introspection,
+        expires_at=lambda context: context.expires_at,
+    )
+    health = Health(house.database, house.hub)
+
+    async def drain() -> None:
+        health.is_closing = True
+        await graphql.closing()
+        house.hub.dismiss()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with house.open():
+            drain_before_exit(drain)
+            yield
+
+    routes = [
+        Route("/graphql", graphql),
+        WebSocketRoute("/graphql", graphql),
+        *health.routes(),
+        *(graphiql.routes() if settings.graphiql else []),
+    ]
+    return Starlette(routes=routes, middleware=_middleware(settings), lifespan=lifespan)
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    if not settings.origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-request-id"],
+            max_age=86_400,
+        )
+    ]
+
+
+def drain_before_exit(drain: Callable[[], Awaitable[None]]) -> None:
+    """Let open sockets be closed in good order before uvicorn hears of a signal to stop: it would just cut them."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        stop = signal.getsignal(number)
+        if callable(stop):
+            signal.signal(number, partial(_drain_then, loop, drain, stop))
+
+
+def _drain_then(
+    loop: asyncio.AbstractEventLoop,
+    drain: Callable[[], Awaitable[None]],
+    stop: Callable[[int, FrameType | None], Any],
+    number: int,
+    frame: FrameType | None,
+) -> None:
+    async def finish() -> None:
+        try:
+            await drain()
+        finally:
+            stop(number, frame)
+
+    # A second signal goes straight to uvicorn, for those who cannot wait.
+    signal.signal(number, stop)
+    loop.call_soon_threadsafe(lambda: asyncio.ensure_future(finish()))
+
+
+def from_environment() -> Starlette:
+    """What `uvicorn --factory` calls in each of its processes."""
+    settings = Settings.of(os.environ)
+    logs.configure(settings.log_level, as_json=settings.log_json)
+    return build(House.of(settings))

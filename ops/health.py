@@ -1,0 +1,51 @@
+"""Whether a process is alive, and whether it may take traffic."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from ops import migrate
+from ops.database import Database
+from ops.hub import RedisHub
+
+
+@dataclass
+class Health:
+    """What a load balancer and a supervisor ask."""
+
+    database: Database
+    hub: RedisHub
+    is_closing: bool = False
+
+    async def problems(self) -> list[str]:
+        """List what keeps this process from taking traffic."""
+        found = ["closing"] if self.is_closing else []
+        if not self.hub.connected:
+            found.append("redis")
+        try:
+            async with self.database.reading() as session:
+                revision = await session.scalar(text("select version_num from alembic_version"))
+        except (SQLAlchemyError, OSError):
+            return [*found, "database"]
+        if revision != migrate.newest():
+            found.append("migrations")
+        return found
+
+    async def alive(self, _: Request) -> JSONResponse:
+        """GET /healthz: it answers, so it lives."""
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, _: Request) -> JSONResponse:
+        """GET /readyz: 200 when it may take traffic, 503 with the reasons when it may not."""
+        problems = await self.problems()
+        if problems:
+            return JSONResponse({"status": "unready", "problems": problems}, 503)
+        return JSONResponse({"status": "ready"})
+
+    def routes(self) -> list[Route]:
+        """Where the two are asked."""
+        return [Route("/healthz", self.alive), Route("/readyz", self.ready)]

@@ -1,0 +1,131 @@
+"""What is decided when a process starts: read from the environment once, and passed down as values."""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+KEY_BYTES = 32
+SECRET_CHARS_MIN = 32
+
+
+class BadSettings(Exception):
+    """The environment does not say what is needed, or says it wrongly."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 key for access tokens; `kid` is what tokens call it."""
+
+    kid: str
+    seed: bytes
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read `kid:seed`, the seed being 32 bytes in base64url."""
+        kid, _, encoded = text.strip().partition(":")
+        try:
+            seed = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except binascii.Error:
+            seed = b""
+        if not kid or len(seed) != KEY_BYTES:
+            raise BadSettings("WORKUP_SIGNING_KEYS is a list of kid:seed, each seed 32 bytes in base64url")
+        return cls(kid, seed)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a process is told. `secret` seals cursors; the first of `signing_keys` signs, all of them verify."""
+
+    database_url: str
+    redis_url: str
+    secret: bytes
+    signing_keys: tuple[SigningKey, ...]
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    origins: tuple[str, ...] = ()
+    trusted_proxies: str = "127.0.0.1"
+    introspection: bool = True
+    graphiql: bool = True
+    demo: bool = False
+    log_level: str = "INFO"
+    log_json: bool = False
+    db_connections: int = 10
+    password_memory_kib: int = 65_536
+    channel_prefix: str = "workup:"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Read them all; every variable is listed in docs/operations.md."""
+        secret = _required(environment, "WORKUP_SECRET")
+        if len(secret) < SECRET_CHARS_MIN:
+            raise BadSettings(f"WORKUP_SECRET has at least {SECRET_CHARS_MIN} characters")
+        keys = tuple(SigningKey.read(key) for key in _required(environment, "WORKUP_SIGNING_KEYS").split(","))
+        if len({key.kid for key in keys}) != len(keys):
+            raise BadSettings("WORKUP_SIGNING_KEYS names a kid twice")
+        return cls(
+            database_url=_required(environment, "DATABASE_URL"),
+            redis_url=_required(environment, "REDIS_URL"),
+            secret=secret.encode(),
+            signing_keys=keys,
+            host=environment.get("HOST") or cls.host,
+            port=_number(environment, "PORT", 1, 65_535, cls.port),
+            workers=_number(environment, "WORKUP_WORKERS", 1, 64, cls.workers),
+            origins=_words(environment, "WORKUP_ORIGINS"),
+            trusted_proxies=environment.get("WORKUP_TRUSTED_PROXIES") or cls.trusted_proxies,
+            introspection=_switch(environment, "WORKUP_INTROSPECTION", default=True),
+            graphiql=_switch(environment, "WORKUP_GRAPHIQL", default=True),
+            demo=_switch(environment, "WORKUP_DEMO", default=False),
+            log_level=(environment.get("WORKUP_LOG_LEVEL") or cls.log_level).upper(),
+            log_json=_switch(environment, "WORKUP_LOG_JSON", default=False),
+            db_connections=_number(environment, "WORKUP_DB_CONNECTIONS", 1, 100, cls.db_connections),
+            password_memory_kib=_number(
+                environment, "WORKUP_PASSWORD_MEMORY_KIB", 32, 1_048_576, cls.password_memory_kib
+            ),
+            channel_prefix=environment.get("WORKUP_CHANNEL_PREFIX") or cls.channel_prefix,
+        )
+
+
+def local_secrets(home: Path) -> dict[str, str]:
+    """The secrets of a local installation: made on the first start, and kept where only its owner can read them."""
+    kept = home / "secrets.env"
+    if not kept.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        seed = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode().rstrip("=")
+        lines = [f"WORKUP_SECRET={secrets.token_urlsafe(KEY_BYTES)}", f"WORKUP_SIGNING_KEYS=local:{seed}"]
+        # Whole or not at all, and never readable by others.
+        draft = kept.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text("\n".join(lines) + "\n")
+        draft.rename(kept)
+    return dict(line.split("=", 1) for line in kept.read_text().splitlines() if line)
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name)
+    if not value:
+        raise BadSettings(f"{name} is not set")
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str, least: int, most: int, otherwise: int) -> int:
+    text = environment.get(name) or str(otherwise)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise BadSettings(f"{name} is a number from {least} to {most}, not {text}")
+    return int(text)
+
+
+def _switch(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = (environment.get(name) or ("on" if default else "off")).lower()
+    if text not in {"on", "off"}:
+        raise BadSettings(f"{name} is on or off, not {text}")
+    return text == "on"
+
+
+def _words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (environment.get(name) or "").split(",") if word.strip())

@@ -1,0 +1,23 @@
+"""Valid rows, until a test says otherwise; cut by noun."""
+
+from tests.make.accounts import People, account, admin, client, freelancer, people
+from tests.make.contracts import contract, milestone
+from tests.make.jobs import CATEGORY_ID, SKILL_IDS, job, job_words
+from tests.make.proposals import proposal, proposal_words
+
+__all__ = [
+    "CATEGORY_ID",
+    "SKILL_IDS",
+    "People",
+    "account",
+    "admin",
+    "client",
+    "contract",
+    "freelancer",
+    "job",
+    "job_words",
+    "milestone",
+    "people",
+    "proposal",
+    "proposal_words",
+]
