@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import Any
+from uuid import UUID
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -109,17 +110,18 @@ class House:
         viewer = await self._signed_in(claims.session_id)
         return self.context(viewer, session_id=claims.session_id, expires_at=claims.expires_at, **caller)
 
-    async def _signed_in(self, session_id: Any) -> Account:
+    async def _signed_in(self, session_id: UUID) -> Account:
         try:
-            viewer = await self._owner(session_id)
+            viewer = await self.account_of(session_id)
         except Busy:
             # The pool has dropped its dead connections by now; a read may simply be asked again.
-            viewer = await self._owner(session_id)
+            viewer = await self.account_of(session_id)
         if viewer is None:
             raise BadToken
         return viewer
 
-    async def _owner(self, session_id: Any) -> Account | None:
+    async def account_of(self, session_id: UUID) -> Account | None:
+        """Who is signed in with a session, if it is live."""
         with in_our_words():
             async with self.database.reading() as session:
                 return await loaders.accounts.signed_in(session, session_id, self.clock())
