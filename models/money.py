@@ -46,7 +46,8 @@ def to_cents(amount: Decimal, currency: Currency, check: Checks, path: tuple[str
     largest = Decimal(AMOUNT_MAX_CENTS).scaleb(-digits)
     if not check.require(amount <= largest, path, f"An amount is at most {largest}."):
         return 0
-    cents = amount.scaleb(digits)
-    whole = cents == cents.to_integral_value()
+    cents = int(amount.scaleb(digits))
+    # Arithmetic rounds to 28 digits, comparison does not round at all.
+    whole = Decimal(cents).scaleb(-digits) == amount
     check.require(whole, path, f"An amount in {currency.value} has at most {digits} decimal places.")
-    return int(cents) if whole else 0
+    return cents if whole else 0
