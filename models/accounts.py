@@ -23,6 +23,7 @@ from models.errors import Checks, Conflict, Forbidden, NotFound, Refusal, Stale,
 from models.money import AMOUNT_MAX_CENTS, Currency
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 EMAIL_MAX = 254  # RFC 5321, 4.5.3.1.3
 PASSWORD_MIN, PASSWORD_MAX = 10, 1000
 NAME_MAX, LINE_MAX, TEXT_MAX = 120, 200, 5_000
@@ -127,14 +128,21 @@ class TooManyItems(Conflict):
 
 
 def normal_email(text: str) -> str:
-    """Write an address the one way in which it is compared."""
-    return unicodedata.normalize("NFKC", text).strip().casefold()
+    """Write an address the one way in which it is compared; what cannot be kept is nobody's address."""
+    if UNSTORABLE.search(text):
+        return ""
+    # Twice, for folding can undo what normalising did: J with a caron is one character only when it is small.
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", folded).strip()
 
 
 def as_set(words: Sequence[str]) -> list[str]:
-    """Keep the first spelling of each word; words that differ only in case or outer space are one."""
-    kept = {word.strip().casefold(): word.strip() for word in reversed(words) if word.strip()}
-    return list(reversed(kept.values()))
+    """Keep the first spelling of each word, where it stood; words that differ only in case or outer space are one."""
+    kept: dict[str, str] = {}
+    for word in words:
+        if word.strip():
+            kept.setdefault(word.strip().casefold(), word.strip())
+    return list(kept.values())
 
 
 def check_password(check: Checks, password: str, path: str) -> None:
@@ -144,15 +152,23 @@ def check_password(check: Checks, password: str, path: str) -> None:
         path,
         f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters.",
     )
+    _check_characters(check, password, path)
 
 
-def check_text(check: Checks, text: str | None, path: str, most: int, least: int = 0) -> None:
-    """A text within its bounds, without the characters no text has."""
+def check_text(check: Checks, text: str | None, path: str | tuple[str, ...], most: int, least: int = 0) -> None:
+    """A text within its bounds, with something to see where one is wanted, without the characters no text has."""
     if text is None:
         return
     bounds = f"{least} to {most}" if least else f"at most {most}"
-    check.require(least <= len(text.strip()) and len(text) <= most, path, f"This has {bounds} characters.")
-    check.require("\0" not in text, path, "A text cannot hold the null character.")
+    seen = least == 0 or any(character.isprintable() and not character.isspace() for character in text)
+    check.require(seen and least <= len(text.strip()) and len(text) <= most, path, f"This has {bounds} characters.")
+    _check_characters(check, text, path)
+
+
+def _check_characters(check: Checks, text: str, path: str | tuple[str, ...]) -> None:
+    check.require(
+        UNSTORABLE.search(text) is None, path, "A text cannot hold the null character, or half a surrogate pair."
+    )
 
 
 class Account(Identified):
@@ -174,7 +190,7 @@ class Account(Identified):
         email = normal_email(email)
         with Checks() as check:
             check.require(
-                bool(EMAIL.fullmatch(email)) and len(email) <= EMAIL_MAX and "\0" not in email,
+                bool(EMAIL.fullmatch(email)) and len(email) <= EMAIL_MAX and email.isprintable(),
                 "email",
                 "This is not an email address.",
             )
@@ -290,7 +306,7 @@ class Session(Identified):
 
 def digest(token: str) -> str:
     """Name a refresh token without being able to use it: SHA-256 is enough for 256 random bits."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 class RefreshToken(Base):
