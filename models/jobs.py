@@ -172,9 +172,11 @@ class Budget:
 
     def check(self, check: Checks) -> None:
         """A fixed budget is an amount; an hourly one is a range the right way round."""
-        named_cents = [self.amount_cents] if self.kind is BudgetKind.FIXED else [self.minimum_cents, self.maximum_cents]
+        amount, span = [self.amount_cents], [self.minimum_cents, self.maximum_cents]
+        named_cents, others = (amount, span) if self.kind is BudgetKind.FIXED else (span, amount)
         known = [cents for cents in named_cents if cents is not None]
-        if check.require(len(known) == len(named_cents), "budget", "Say what the work pays."):
+        said = len(known) == len(named_cents) and not any(others)
+        if check.require(said, "budget", "Say what the work pays: one amount, or a range for an hour."):
             check.require(
                 all(0 < cents <= AMOUNT_MAX_CENTS for cents in known), "budget", "An amount is more than zero."
             )
