@@ -126,12 +126,7 @@ class ProposalWords:
     def _check_milestones(self, check: Checks, job: Job, today: date) -> None:
         for index, milestone in enumerate(self.milestones):
             at = ("milestones", str(index))
-            written = len(milestone.description.strip()) >= 1 and len(milestone.description) <= MILESTONE_TEXT_MAX
-            check.require(
-                written and "\0" not in milestone.description,
-                (*at, "description"),
-                f"This has 1 to {MILESTONE_TEXT_MAX} characters.",
-            )
+            check_text(check, milestone.description, (*at, "description"), MILESTONE_TEXT_MAX, least=1)
             worth = 0 < milestone.amount_cents <= AMOUNT_MAX_CENTS
             check.require(worth, (*at, "amount"), "An amount is more than zero.")
             due = milestone.due_on is None or milestone.due_on >= today
@@ -146,22 +141,21 @@ class ProposalWords:
         )
         for index, attachment in enumerate(self.attachments[:ATTACHMENTS_MAX]):
             at = ("attachments", str(index))
-            named_well = len(attachment.name.strip()) >= 1 and len(attachment.name) <= LINE_MAX
-            check.require(
-                named_well and "\0" not in attachment.name, (*at, "name"), f"A name has 1 to {LINE_MAX} characters."
-            )
+            check_text(check, attachment.name, (*at, "name"), LINE_MAX, least=1)
             check.require(is_web_address(attachment.url), (*at, "url"), "This is not an http or https address.")
 
 
 def is_web_address(url: str) -> bool:
-    """An absolute http(s) address with a host; no script, no control characters."""
-    if len(url) > URL_MAX or not url.isprintable() or " " in url:
+    """An absolute http(s) address with a host; no script, no control characters, nothing that hides where it leads."""
+    # Browsers take a backslash for a slash, and a name before an @ for nothing: neither says which host it is.
+    if len(url) > URL_MAX or not url.isprintable() or " " in url or "\\" in url:
         return False
     try:
         parts = urlsplit(url)
+        port = parts.port
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc and port != 0
 
 
 class Proposal(Identified):
