@@ -35,6 +35,8 @@ from ops.health import Health
 from ops.hub import RedisHub
 from ops.settings import Settings
 from ops.transport import GraphQLApp
+from ops.transport.http import PREFLIGHTED
+from ops.transport.record import REQUEST_ID
 from resolvers.context import Context
 
 Clock = Callable[[], datetime]
@@ -168,8 +170,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=settings.origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id"],
+            allow_headers=["content-type", REQUEST_ID, *PREFLIGHTED],
+            expose_headers=[REQUEST_ID],
             max_age=86_400,
         )
     ]
