@@ -1,0 +1,200 @@
+"""The life of one job: each deed goes through the rules and leaves the events that its resolver would leave."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from models.accounts import Account
+from models.activity import JOBS_STREAM, EventKind, account_stream, contract_stream, job_stream, proposal_stream
+from models.contracts import Contract, ContractState, Milestone, MilestoneState
+from models.jobs import Job, JobSkill, JobWords
+from models.proposals import (
+    Proposal,
+    ProposalAttachment,
+    ProposalMilestone,
+    ProposalPart,
+    ProposalState,
+    ProposalWords,
+)
+from ops.demo.cast import Client, Worker
+from ops.demo.world import World
+
+ORDER = list(MilestoneState)
+"""Milestone states in the order in which work goes through them."""
+
+
+class Offer:
+    """A proposal, its parts as they stand, and who made it."""
+
+    def __init__(self, worker: Worker, proposal: Proposal, words: ProposalWords) -> None:
+        self.worker = worker
+        self.proposal = proposal
+        self.say(words)
+
+    def say(self, words: ProposalWords) -> None:
+        """Say it anew: the parts are replaced."""
+        self.words = words
+        self.milestones = ProposalMilestone.of(self.proposal, words)
+        self.attachments = ProposalAttachment.of(self.proposal, words)
+        self.said_at: datetime = self.proposal.submitted_at
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it can still be decided."""
+        return self.proposal.state is ProposalState.PENDING
+
+
+class Story:
+    """A job, its client, and the offers made on it."""
+
+    def __init__(self, world: World, client: Client, words: JobWords, at: datetime) -> None:
+        self.world = world
+        self.client = client
+        self.words = words
+        self.job = world.keep(Job.draft(client.account, words, at=at), at)
+        for skill_id in words.skill_ids:
+            world.keep(JobSkill(job_id=self.job.id, skill_id=skill_id), at)
+        self.offers: list[Offer] = []
+
+    def _tell_job(self, kind: EventKind, by: Account | None, at: datetime, *others: str) -> None:
+        streams = (job_stream(self.job.id), *others)
+        self.world.tell(streams, kind, self.job, by.id if by else None, at)
+
+    def _tell(self, proposal: Proposal, kind: EventKind, by: Account, at: datetime, *others: str) -> None:
+        streams = (job_stream(self.job.id), proposal_stream(proposal.id), *others)
+        self.world.tell(streams, kind, proposal, by.id, at)
+
+    def publish(self, at: datetime) -> None:
+        """Show the job to everybody."""
+        self.job.publish(self.client.account, at=at, config=self.world.config)
+        self._tell_job(EventKind.JOB_PUBLISHED, self.client.account, at, JOBS_STREAM)
+
+    def edit(self, words: JobWords, at: datetime) -> None:
+        """Change what the job says; those with a pending proposal are told."""
+        self.job.edit(self.client.account, words, self.job.version)
+        self._tell_job(EventKind.JOB_EDITED, self.client.account, at)
+        told = sorted(offer.proposal.freelancer_id for offer in self.offers if offer.is_pending)
+        streams = [account_stream(freelancer_id) for freelancer_id in told]
+        self.world.tell(streams, EventKind.JOB_EDITED, self.job, self.client.account.id, at)
+
+    def renew(self, at: datetime) -> None:
+        """Keep the job open for another term."""
+        self.job.renew(self.client.account, at=at, config=self.world.config)
+        self._tell_job(EventKind.JOB_RENEWED, self.client.account, at)
+
+    def close(self, at: datetime) -> None:
+        """Take no more proposals."""
+        self.job.close(self.client.account)
+        self._tell_job(EventKind.JOB_CLOSED, self.client.account, at)
+        self._reject_pending("The job was closed.", self.client.account, at)
+
+    def remove(self, admin: Account, at: datetime) -> None:
+        """Let an administrator take the job away."""
+        self.job.remove(admin)
+        self._tell_job(EventKind.JOB_REMOVED, admin, at, account_stream(self.job.client_id))
+        self._reject_pending("The job was removed.", admin, at)
+
+    def warn(self, at: datetime) -> None:
+        """Let the house tell the client that time is nearly over."""
+        if self.job.warn(at=at, config=self.world.config):
+            self._tell_job(EventKind.JOB_EXPIRES_SOON, None, at, account_stream(self.job.client_id))
+
+    def expire(self, at: datetime) -> None:
+        """Let time end the job."""
+        if self.job.expire(at=at):
+            self._tell_job(EventKind.JOB_EXPIRED, None, at, account_stream(self.job.client_id))
+
+    def _reject_pending(self, reason: str, by: Account, at: datetime) -> None:
+        for offer in sorted(self.offers, key=lambda offer: offer.proposal.id):
+            if offer.is_pending:
+                proposal = offer.proposal
+                proposal.lose(reason, at=at)
+                self._tell(proposal, EventKind.PROPOSAL_REJECTED, by, at, account_stream(proposal.freelancer_id))
+
+    def submit(self, worker: Worker, words: ProposalWords, at: datetime) -> Offer:
+        """Make an offer."""
+        proposal = self.world.keep(Proposal.submit(self.job, worker.account, words, at=at), at)
+        self._tell(proposal, EventKind.PROPOSAL_SUBMITTED, worker.account, at, account_stream(self.job.client_id))
+        offer = Offer(worker, proposal, words)
+        self.offers.append(offer)
+        return offer
+
+    def edit_offer(self, offer: Offer, words: ProposalWords, at: datetime) -> None:
+        """Change an offer."""
+        proposal, by = offer.proposal, offer.worker.account
+        proposal.edit(self.job, by, words, proposal.version, at=at)
+        offer.say(words)
+        offer.said_at = at
+        self._tell(proposal, EventKind.PROPOSAL_EDITED, by, at)
+
+    def withdraw(self, offer: Offer, at: datetime) -> None:
+        """Take an offer back."""
+        proposal, by = offer.proposal, offer.worker.account
+        proposal.withdraw(self.job, by, at=at)
+        self._tell(proposal, EventKind.PROPOSAL_WITHDRAWN, by, at, account_stream(self.job.client_id))
+
+    def reject(self, offer: Offer, reason: str | None, at: datetime) -> None:
+        """Say no to an offer."""
+        proposal, by = offer.proposal, self.client.account
+        proposal.reject(self.job, by, reason, at=at)
+        self._tell(proposal, EventKind.PROPOSAL_REJECTED, by, at, account_stream(proposal.freelancer_id))
+
+    def shortlist(self, offer: Offer, at: datetime) -> None:
+        """Keep an offer at hand."""
+        offer.proposal.shortlist(self.job, self.client.account, on=True)
+        self._tell_client(offer, EventKind.PROPOSAL_SHORTLISTED, at)
+
+    def archive(self, offer: Offer, at: datetime) -> None:
+        """Put an offer out of sight."""
+        offer.proposal.archive(self.job, self.client.account, on=True)
+        self._tell_client(offer, EventKind.PROPOSAL_ARCHIVED, at)
+
+    def _tell_client(self, offer: Offer, kind: EventKind, at: datetime) -> None:
+        self.world.tell([job_stream(self.job.id)], kind, offer.proposal, self.client.account.id, at)
+
+    def accept(self, offer: Offer, at: datetime) -> "Agreement":
+        """Hire somebody."""
+        world, by, proposal = self.world, self.client.account, offer.proposal
+        proposal.accept(self.job, by, at=at)
+        contract = world.keep(Contract.begin(self.job, proposal, world.fees_at(at), at=at), at)
+        milestones = [world.keep(milestone, at) for milestone in Milestone.of(contract, offer.milestones)]
+        mine = account_stream(contract.freelancer_id)
+        self._tell(proposal, EventKind.PROPOSAL_ACCEPTED, by, at, mine)
+        world.tell((contract_stream(contract.id), mine), EventKind.CONTRACT_STARTED, contract, by.id, at)
+        if self.job.is_filled:
+            self._tell_job(EventKind.JOB_FILLED, by, at)
+            self._reject_pending("Somebody else was hired.", by, at)
+        return Agreement(world, offer.worker, contract, milestones)
+
+    def finish(self) -> None:
+        """Keep the parts of the offers, now that nobody changes them any more."""
+        for offer in self.offers:
+            parts: Sequence[ProposalPart] = [*offer.milestones, *offer.attachments]
+            for part in parts:
+                self.world.keep(part, offer.said_at)
+
+
+class Agreement:
+    """A contract and the work under it."""
+
+    def __init__(self, world: World, worker: Worker, contract: Contract, milestones: list[Milestone]) -> None:
+        self.world = world
+        self.worker = worker
+        self.contract = contract
+        self.milestones = milestones
+
+    def work(self, milestone: Milestone, goal: MilestoneState, at: datetime) -> None:
+        """Begin a milestone, and bring it as far as it is to get.
+
+        Reviewing and paying have no rules in the models yet, and leave no events.
+        """
+        milestone.start(self.contract, self.worker.account, at=at)
+        stream = contract_stream(self.contract.id)
+        self.world.tell([stream], EventKind.MILESTONE_STARTED, milestone, self.worker.account.id, at)
+        milestone.version += ORDER.index(goal) - ORDER.index(milestone.state)
+        milestone.state = goal
+
+    def end(self, state: ContractState, at: datetime) -> None:
+        """End it, well or badly."""
+        self.contract.state = state
+        self.contract.ended_at = at
+        self.contract.version += 1
