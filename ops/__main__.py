@@ -4,7 +4,9 @@ import argparse
 import asyncio
 import getpass
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ops.settings import BadSettings, Settings
@@ -28,21 +30,24 @@ def serve(_: argparse.Namespace) -> int:
 
     go.wait()
     settings = Settings.of(os.environ)
-    uvicorn.run(
-        f"{app.__name__}:from_environment",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        loop="uvloop",
-        http="httptools",
-        ws_max_size=65_536,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        forwarded_allow_ips=settings.trusted_proxies,
-    )
+    # uvicorn raises the signal it stopped for once more when all is done; to stop when told to is no failure.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        uvicorn.run(
+            f"{app.__name__}:from_environment",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            loop="uvloop",
+            http="httptools",
+            ws_max_size=65_536,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            forwarded_allow_ips=settings.trusted_proxies,
+        )
     return 0
 
 
