@@ -1,39 +1,67 @@
 """How what happens is followed."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import loaders.accounts
 import loaders.activity
+from loaders.work import in_our_words
 from models.activity import Event
-from models.errors import Unauthenticated
+from models.errors import Busy, Unauthenticated
 from resolvers.context import Context
+from resolvers.hub import Bell
 
 EVENTS_MAX = 100
 """Events read at once."""
+
+LOOK_SECONDS = 30.0
+"""How long to rely on the bell before looking all the same: a process may die between its commit and its ring."""
+
+AGAIN_SECONDS = 1.0
+"""How long to leave a database alone that is away."""
 
 
 async def follow(ctx: Context, stream: str) -> AsyncIterator[Event]:
     """Every event of a stream from now on, once and in order, whatever the bell misses or rings twice."""
     async with ctx.hub.listen(stream) as bell:
-        async with ctx.reading() as session:
-            last = await loaders.activity.head(session, stream)
-        async for _ in bell:
-            while True:
-                async with ctx.reading() as session:
-                    events = await loaders.activity.after(session, stream, last, EVENTS_MAX)
-                if not events:
-                    break
-                await _must_still_be_signed_in(ctx)
-                for happened in events:
-                    # What a subscription shows is read when it happens, not remembered from when it began.
-                    ctx.loaders.forget()
-                    last = happened.sequence
-                    yield happened
+        with in_our_words():
+            async with ctx.reading() as session:
+                last = await loaders.activity.head(session, stream)
+        patience = LOOK_SECONDS
+        while True:
+            await _wake(bell, last, patience)
+            try:
+                events = await _news(ctx, stream, last)
+            except Busy:
+                # Whoever follows has missed nothing yet, and need not know.
+                patience = AGAIN_SECONDS
+                continue
+            patience = 0.0 if events else LOOK_SECONDS
+            for happened in events:
+                # What a subscription shows is read when it happens, not remembered from when it began.
+                ctx.loaders.forget()
+                last = happened.sequence
+                yield happened
 
 
-async def _must_still_be_signed_in(ctx: Context) -> None:
-    if ctx.session_id is None:
+async def _wake(bell: Bell, last: int, patience: float) -> None:
+    """Sleep until a ring that may mean something new, or until it is time to look all the same."""
+    try:
+        async with asyncio.timeout(patience):
+            async for ring in bell:
+                if not isinstance(ring, str) or not ring.isdecimal() or int(ring) > last:
+                    return
+    except TimeoutError:
         return
-    async with ctx.reading() as session:
-        if await loaders.accounts.signed_in(session, ctx.session_id, ctx.now()) is None:
-            raise Unauthenticated
+
+
+async def _news(ctx: Context, stream: str, last: int) -> Sequence[Event]:
+    """What happened since, for somebody who is still signed in."""
+    with in_our_words():
+        async with ctx.reading() as session:
+            events = await loaders.activity.after(session, stream, last, EVENTS_MAX)
+            if events and ctx.session_id is not None:
+                viewer = await loaders.accounts.signed_in(session, ctx.session_id, ctx.now())
+                if viewer is None:
+                    raise Unauthenticated
+    return events

@@ -71,7 +71,12 @@ def test_resolvers_never_catch_a_refusal(path: Path) -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ExceptHandler)
     ]
-    assert caught in ([], ["(DBAPIError, ConnectionError)"]), caught
+    # A commit whose outcome is unknown is said so; a follower waits for a database that is away.
+    known = {
+        "resolvers/context.py": ["(DBAPIError, ConnectionError)"],
+        "resolvers/activity.py": ["Busy", "TimeoutError"],
+    }
+    assert caught == known.get(named(path), [])
 
 
 def test_every_noun_that_is_shown_says_who_sees_it() -> None:
