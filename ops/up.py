@@ -17,11 +17,10 @@ from typing import NoReturn, Self
 
 from ops import go, local, settings
 from ops.bound import bound
+from ops.demo import PASSWORD, PEOPLE
 
 ROOT = Path(__file__).parents[1]
 CHILDREN = {"web server": "serve", "worker": "work"}
-SIGN_INS = ("client@demo.workup", "freelancer@demo.workup", "admin@demo.workup")
-PASSWORD = "workup-demo"  # noqa: S105 - it is printed below for everyone to use
 READY_SECONDS = 60.0
 # Longer than the children give themselves.
 DRAIN_SECONDS = 40.0
@@ -298,5 +297,5 @@ def _greet(site: Site, seconds: float, *, has_demo: bool) -> None:
         f"  Subscriptions  ws://{site.address}/graphql"
     )
     if has_demo:
-        print(f"  Sign in as     {', '.join(SIGN_INS)}\n  Password       {PASSWORD}")
+        print(f"  Sign in as     {', '.join(PEOPLE)}\n  Password       {PASSWORD}")
     print(flush=True)
