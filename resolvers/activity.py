@@ -36,7 +36,7 @@ async def follow(ctx: Context, stream: str) -> AsyncIterator[Event]:
                 # Whoever follows has missed nothing yet, and need not know.
                 patience = AGAIN_SECONDS
                 continue
-            patience = 0.0 if events else LOOK_SECONDS
+            patience = 0.0 if len(events) == EVENTS_MAX else LOOK_SECONDS
             for happened in events:
                 # What a subscription shows is read when it happens, not remembered from when it began.
                 ctx.loaders.forget()
