@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import getpass
 import os
 import signal
@@ -28,6 +29,7 @@ def serve(_: argparse.Namespace) -> int:
 
     from ops import app, go
 
+    _settle()
     go.wait()
     settings = Settings.of(os.environ)
     # uvicorn raises the signal it stopped for once more when all is done; to stop when told to is no failure.
@@ -56,6 +58,7 @@ def work(_: argparse.Namespace) -> int:
     from ops import go, logs, worker
     from ops.app import House
 
+    _settle()
     go.wait()
     settings = Settings.of(os.environ)
     logs.configure(settings.log_level, as_json=settings.log_json)
@@ -104,6 +107,12 @@ def sdl(arguments: argparse.Namespace) -> int:
     return 1
 
 
+def _settle() -> None:
+    """Collect garbage from here on, and never look again at what was loaded: it stays."""
+    gc.freeze()
+    gc.enable()
+
+
 def _database_url() -> str:
     url = os.environ.get("DATABASE_URL")
     if not url:
@@ -113,6 +122,8 @@ def _database_url() -> str:
 
 def main() -> int:
     """Read the command line and do what it says."""
+    # Loading makes a hundred thousand objects and no garbage; looking for some took a seventh of the time.
+    gc.disable()
     parser = argparse.ArgumentParser(prog="python -m ops", description="Runs WorkUp.")
     verbs = parser.add_subparsers(required=True, metavar="verb")
     for verb in (up, serve, work, migrate, seed, admin, sdl):
