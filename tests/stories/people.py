@@ -120,6 +120,11 @@ class Person:
         return replace(self, server=server)
 
     @property
+    def signed_out(self) -> Self:
+        """The same person without the access token."""
+        return replace(self, token=None)
+
+    @property
     def authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
