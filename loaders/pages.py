@@ -56,19 +56,25 @@ class Seal:
 
 
 def written(values: Sequence[Any]) -> str:
-    """Write a row's place in an order: microseconds since 1970 for moments, hexadecimal for ids."""
-    return ":".join(
-        str((value - EPOCH) // timedelta(microseconds=1)) if isinstance(value, datetime) else value.hex
-        for value in values
-    )
+    """Write a row's place in an order: microseconds since 1970 for moments, hexadecimal for ids and texts."""
+    return ":".join(map(_written, values))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, datetime):
+        return str((value - EPOCH) // timedelta(microseconds=1))
+    return value.encode().hex() if isinstance(value, str) else value.hex
 
 
 def read(text: str, kinds: Sequence[type]) -> tuple[Any, ...]:
     """Read back what `written` wrote; the seal vouches for the text."""
-    return tuple(
-        EPOCH + timedelta(microseconds=int(part)) if kind is datetime else UUID(hex=part)
-        for part, kind in zip(text.split(":"), kinds, strict=True)
-    )
+    return tuple(_read(part, kind) for part, kind in zip(text.split(":"), kinds, strict=True))
+
+
+def _read(part: str, kind: type) -> Any:
+    if kind is datetime:
+        return EPOCH + timedelta(microseconds=int(part))
+    return bytes.fromhex(part).decode() if kind is str else UUID(hex=part)
 
 
 @dataclass(frozen=True, slots=True)
