@@ -35,6 +35,8 @@ class Database:
             max_overflow=0,
             pool_timeout=CHECKOUT_SECONDS,
             pool_use_lifo=True,
+            # What people wrote, and the hashes of their passwords, have no place in a log.
+            hide_parameters=True,
             connect_args={"server_settings": SERVER_SETTINGS, "timeout": CHECKOUT_SECONDS},
         )
         bare = engine.execution_options(isolation_level="AUTOCOMMIT")
