@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.activity import Event, StreamHead
@@ -63,7 +64,7 @@ def in_our_words() -> Iterator[None]:
         if error.connection_invalidated or _detail(error, "sqlstate") in CONTENTION:
             raise Busy from error
         raise
-    except ConnectionError as error:
+    except (ConnectionError, NoConnectionFree) as error:
         raise Busy from error
 
 
