@@ -26,7 +26,9 @@ account = Relation(Account, Account.id)
 client = Relation(ClientProfile, ClientProfile.id)
 freelancer = Relation(FreelancerProfile, FreelancerProfile.id)
 freelancers = Relation(FreelancerProfile, order=(FreelancerProfile.joined_at, FreelancerProfile.id), descending=True)
+item = Relation(ProfileItem, ProfileItem.id)
 items = Relation(ProfileItem, ProfileItem.freelancer_id, order=(ProfileItem.kind, ProfileItem.id))
+own_session = Relation(Session, Session.id)
 sessions = Relation(Session, Session.account_id, order=(Session.id,), descending=True, among=Session.ended_at.is_(None))
 
 
@@ -118,5 +120,6 @@ async def drop_old(session: AsyncSession, before: datetime, limit: int) -> int:
     gone = await session.scalars(
         delete(Session).where(Session.id.in_(old.with_for_update(skip_locked=True))).returning(Session.id)
     )
-    await session.execute(delete(Throttle).where(Throttle.last_at < before))
+    quiet = select(Throttle.subject).where(Throttle.last_at < before).with_for_update(skip_locked=True)
+    await session.execute(delete(Throttle).where(Throttle.subject.in_(quiet)))
     return len(gone.all())

@@ -61,7 +61,7 @@ class Client(Node):
 
 @strawberry.type(description="A degree, a position or an achievement on a freelancer's profile.")
 class ProfileItem(Node):
-    is_type_of = shows(models.accounts.ProfileItem)
+    is_type_of = shows(models.accounts.ProfileItem, loaders.accounts.item)
 
     kind: ItemKind = column("Which list it is on.")
     title: str = column("The degree, the position, or what was achieved.")
@@ -90,7 +90,7 @@ class Freelancer(Node):
 
 @strawberry.type(description="A sign-in on some device.")
 class Session(Node):
-    is_type_of = shows(models.accounts.Session)
+    is_type_of = shows(models.accounts.Session, loaders.accounts.own_session)
 
     address: str = column("The network address it was begun from.")
     agent: str = column("The program it was begun with.")
