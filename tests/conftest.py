@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 
 import schema.root
 from models.accounts import Account
+from models.activity import Event, EventKind, StreamHead
 from models.base import Base
+from models.errors import Refusal
 from ops import logs, migrate
 from ops.app import House, wall_clock
 from ops.settings import Settings, SigningKey
@@ -27,6 +30,12 @@ LASTING = {"categories", "skills", "tariffs"}
 
 Ask = Callable[..., Awaitable[Answer]]
 Keep = Callable[..., Awaitable[Any]]
+Stored = Callable[[Any], Awaitable[Any]]
+Told = Callable[[], Awaitable[dict[str, list[EventKind]]]]
+Refuses = Callable[[type[Refusal]], AbstractAsyncContextManager[pytest.ExceptionInfo[Refusal]]]
+Hears = Callable[..., AbstractAsyncContextManager[None]]
+
+HEARD_SECONDS = 10.0
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,7 +44,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_configure() -> None:
-    logs.configure("WARNING", as_json=False)
+    logs.configure("INFO", as_json=False)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -175,3 +184,74 @@ async def count_rows(house: House) -> Callable[[], Awaitable[dict[str, int]]]:
             }
 
     return count
+
+
+@pytest.fixture
+def stored(house: House) -> Stored:
+    """Read a row anew, as it is in the database now; nothing if it is gone."""
+
+    async def read(row: Any) -> Any:
+        async with house.database.reading() as session:
+            return await session.get(type(row), sa.inspect(row).identity)
+
+    return read
+
+
+@pytest.fixture
+def told(house: House) -> Told:
+    """What every stream tells, in order, by streams; no number is missing in any."""
+
+    async def read() -> dict[str, list[EventKind]]:
+        async with house.database.reading() as session:
+            heads = {head.stream: head.sequence for head in await session.scalars(sa.select(StreamHead))}
+            events = (await session.scalars(sa.select(Event).order_by(Event.stream, Event.sequence))).all()
+        streams: dict[str, list[EventKind]] = {}
+        for event in events:
+            streams.setdefault(event.stream, []).append(event.kind)
+            assert event.sequence == len(streams[event.stream]), f"{event.stream} has a gap"
+        assert heads == {stream: len(kinds) for stream, kinds in streams.items()}
+        return streams
+
+    return read
+
+
+async def contents(house: House) -> dict[str, str | None]:
+    """A print of every table, which tells whether anything in it was added, changed or deleted."""
+    of_table = "select '{0}' as name, md5(string_agg(t::text, '|' order by t::text)) as print from {0} t"
+    prints = " union all ".join(of_table.format(table.name) for table in Base.metadata.sorted_tables)
+    async with house.database.reading() as session:
+        return {row.name: row.print for row in await session.execute(sa.text(prints))}
+
+
+@pytest.fixture
+def refuses(house: House) -> Refuses:
+    """Expect this very refusal of the block, and a database in which not a letter has changed."""
+
+    @asynccontextmanager
+    async def watch(refusal: type[Refusal]) -> AsyncIterator[pytest.ExceptionInfo[Refusal]]:
+        before = await contents(house)
+        with pytest.raises(refusal) as caught:
+            yield caught
+        assert caught.type is refusal
+        assert await contents(house) == before
+
+    return watch
+
+
+@pytest.fixture
+def hears(house: House) -> Hears:
+    """Expect that each of these streams rings during the block, and that the others do not."""
+
+    @asynccontextmanager
+    async def listen(*streams: str, silent: tuple[str, ...] = ()) -> AsyncIterator[None]:
+        async with AsyncExitStack() as doors:
+            bells = {name: await doors.enter_async_context(house.hub.listen(name)) for name in (*streams, *silent)}
+            yield
+            for name in silent:
+                await house.hub.ring(name, "the end")
+            async with asyncio.timeout(HEARD_SECONDS):
+                for name, bell in bells.items():
+                    heard = await anext(bell)
+                    assert (heard == "the end") == (name in silent), name
+
+    return listen

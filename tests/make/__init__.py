@@ -1,6 +1,6 @@
 """Valid rows, until a test says otherwise; cut by noun."""
 
-from tests.make.accounts import People, account, admin, client, freelancer, people
+from tests.make.accounts import People, account, admin, client, freelancer, people, profiles
 from tests.make.contracts import contract, milestone
 from tests.make.jobs import CATEGORY_ID, SKILL_IDS, job, job_words
 from tests.make.proposals import proposal, proposal_words
@@ -18,6 +18,7 @@ __all__ = [
     "job_words",
     "milestone",
     "people",
+    "profiles",
     "proposal",
     "proposal_words",
 ]
