@@ -53,10 +53,16 @@ class Cast:
     clients: list[Client]
     workers: list[Worker]
 
+    @property
+    def accounts(self) -> list[Account]:
+        """Every account; some are a client's and a freelancer's at once."""
+        clients = [client.account for client in (self.own, *self.clients)]
+        return [self.admin, *clients, *(worker.account for worker in (self.star, *self.workers))]
 
-def gather(world: World, password_hash: str) -> Cast:
-    """Register everybody; they all have the same password."""
-    casting = Casting(world, password_hash)
+
+def gather(world: World) -> Cast:
+    """Register everybody."""
+    casting = Casting(world)
     client_email, star_email, admin_email = PEOPLE
     admin = casting.register(admin_email, people.KEEPER, [Role.CLIENT], world.ago(OLDEST_DAYS))
     # Administrators are appointed; they do not have profiles.
@@ -81,9 +87,8 @@ def address(name: str) -> str:
 class Casting:
     """Makes accounts and profiles."""
 
-    def __init__(self, world: World, password_hash: str) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._hash = password_hash
 
     def client(self, email: str, company: Company) -> Client:
         """A client with a profile."""
@@ -103,9 +108,8 @@ class Casting:
         return Client(account, company), self._open_worker(account, words)
 
     def register(self, email: str, name: str, roles: list[Role], at: datetime) -> Account:
-        """An account that can be signed in to."""
+        """An account; its password is hashed afterwards."""
         account = Account.register(email=email, password=PASSWORD, full_name=name, roles=roles, at=at)
-        account.password_hash = self._hash
         return self._world.keep(account, at)
 
     def _joining(self) -> datetime:

@@ -2,15 +2,15 @@
 
 GREETINGS = ("Hello {client},", "Dear {client},", "Hi {client},", "Good day {client},")
 HOOKS = (
-    "you want {need}, and that is exactly the part of {subject} that most people get wrong.",
-    "I read your description twice. {Need}: I have done this before, and I know where it hurts.",
-    "what made me write is one line of yours: {need}.",
+    "you want “{need}”, and that is exactly the part of {subject} that most people get wrong.",
+    "I read your description twice. “{Need}”: I have done this before, and I know where it hurts.",
+    "what made me write is one line of yours: “{need}”.",
     "I would like to do {subject} with you. You name three things, and I would begin with {need}.",
     "{subject} for {audience} is close to what I finished last month for another company.",
 )
 PROOFS = (
     "I have worked on {craft} for {years} years; {skill} is what I use every day.",
-    "In {years} years of {craft} I have become careful with promises. One I make: {other} will not be an afterthought.",
+    "In {years} years of {craft} I have learnt to promise little. One promise: “{other}” will not be an afterthought.",
     "My last three projects were about {craft}, all with {skill}; two of the clients are glad to talk to you.",
     "For a company in {city} I did something similar with {skill}. It is still in use, and I still know how it works.",
 )
@@ -18,6 +18,10 @@ PLANS = (
     "I would go in {count}, beginning with “{first}”; after each of them you have something you can use.",
     "First comes “{first}”. You will see it within a week, and we decide together how to go on.",
     "The milestones below follow the order in which I would work. If “{first}” shows that it should change, it does.",
+)
+PLANS_WHOLE = (
+    "I would do it in one go, and show you every few days where it stands.",
+    "It is small enough for one milestone; you pay when all of it is there.",
 )
 DOUBTS = (
     "One question before we begin: who decides on your side?",

@@ -48,6 +48,9 @@ DAYS_AGO = {
 FRESH_DAYS, STALE_DAYS = 0.02, 28.9
 """How long ago open jobs were published, at least and at most."""
 
+RENEWED_DAYS = (31, 48)
+"""How long ago those were published that were renewed before their time was over."""
+
 PENDING, ACCEPTED, REJECTED, WITHDRAWN = ProposalState
 ACTIVE, COMPLETED, TERMINATED = ContractState
 WEB, APPS, SMART = "Web Development", "Mobile Development", "AI & Machine Learning"
@@ -57,7 +60,7 @@ Deed = tuple[datetime, Callable[[datetime], None]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to become of a job. `star` is what becomes of freelancer@demo.workup's offer, if she makes one."""
+    """What is to become of a job. `star` is what becomes of the offer of freelancer@demo.workup, if there is one."""
 
     state: JobState
     category: str
@@ -197,13 +200,16 @@ class Scene:
         self._brief = brief
         self._count = count
         self._deeds: list[Deed] = []
+        self._is_renewed = plan.state is JobState.OPEN and plan.days_ago is None and world.happens(0.06)
         self._begins = self._publishing()
         self._ends = self._ending()
 
     def _publishing(self) -> datetime:
         world, plan = self._world, self._plan
         if plan.days_ago is not None:
-            return world.ago(plan.days_ago)
+            return world.between(world.ago(plan.days_ago), world.ago(plan.days_ago - 0.3))
+        if self._is_renewed:
+            return world.between(world.ago(RENEWED_DAYS[1]), world.ago(RENEWED_DAYS[0]))
         if plan.state in DAYS_AGO:
             return world.between(world.ago(DAYS_AGO[plan.state][1]), world.ago(DAYS_AGO[plan.state][0]))
         # More of the open ones are new than old.
@@ -253,6 +259,8 @@ class Scene:
         warned = over - timedelta(days=config[WARNING_DAYS])
         if warned < self._ends:
             self._at(warned, story.warn)
+        if self._is_renewed:
+            self._at(self._world.between(warned, over), story.renew)
 
     def _edit_job(self, at: datetime) -> None:
         words = self._story.words

@@ -97,7 +97,7 @@ def offer(world: World, brief: Brief, about: Job, worker: Worker, at: datetime) 
     """Offer to do the work, for a price within reach of the budget."""
     bid, whole = _prices(world, about, worker)
     duration = about.duration if world.happens(0.75) else world.one(DURATIONS[:3])
-    steps = world.some(brief.field.steps, world.chance.randint(1, len(brief.field.steps)))
+    steps = _steps(world, brief)
     return ProposalWords(
         cover_letter=_letter(world, brief, worker, steps, bid, hourly=about.budget_kind is BudgetKind.HOURLY),
         duration=duration,
@@ -105,6 +105,13 @@ def offer(world: World, brief: Brief, about: Job, worker: Worker, at: datetime) 
         milestones=_milestones(world, steps, whole, duration, at),
         attachments=_attachments(world, worker),
     )
+
+
+def _steps(world: World, brief: Brief) -> list[str]:
+    """One step for all of it, or the first of those usual in the field and some of the others, up to five."""
+    first, *others = brief.field.steps
+    count = world.chance.randint(0, len(others))
+    return [first, *world.some(others, count)] if count else [capital(f"{brief.project.subject}, complete")]
 
 
 def _prices(world: World, about: Job, worker: Worker) -> tuple[int, int]:
@@ -155,7 +162,7 @@ def _letter(world: World, brief: Brief, worker: Worker, steps: list[str], bid: i
         "craft": worker.trade.craft,
         "skill": world.one(known or worker.trade.skills),
         "years": str(worker.years),
-        "count": {1: "one step", 2: "two steps", 3: "three steps", 4: "four steps"}.get(len(steps), "five steps"),
+        "count": {2: "two steps", 3: "three steps", 4: "four steps", 5: "five steps"}.get(len(steps), "one step"),
         "first": steps[0][:1].lower() + steps[0][1:],
         "price": f"${bid // DOLLAR:,}",
         "name": worker.words.name,
@@ -164,7 +171,7 @@ def _letter(world: World, brief: Brief, worker: Worker, steps: list[str], bid: i
     prices = letters.PRICES_HOURLY if hourly else letters.PRICES_FIXED
     body = (
         (letters.HOOKS, letters.PROOFS),
-        (letters.PLANS, letters.DOUBTS),
+        (letters.PLANS if len(steps) > 1 else letters.PLANS_WHOLE, letters.DOUBTS),
         (prices,),
         (letters.ENDINGS,),
     )
