@@ -9,7 +9,6 @@ shape of a query, never on the number of rows.
 import functools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -35,7 +34,7 @@ from sqlalchemy.orm import aliased
 from strawberry.dataloader import DataLoader
 
 from loaders.pages import Page, Slice
-from loaders.work import in_our_words
+from loaders.work import Reading, read_steadily
 from models.accounts import Account
 from models.base import Audience, Base
 
@@ -50,8 +49,6 @@ Column = Any
 
 Filters = frozenset[tuple[str, Any]]
 NO_FILTERS: Filters = frozenset()
-
-Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
 class Visible(Protocol):
@@ -242,9 +239,12 @@ class Loaders:
     async def _all(self, statement: Select[Any], keys: Sequence[UUID | None], **bound: Any) -> Sequence[Any]:
         if keys != [None]:
             bound["keys"] = keys
-        with in_our_words():
-            async with self._reading() as session:
-                return list(await session.execute(statement, bound | self._bound))
+        values = bound | self._bound
+
+        async def read(session: AsyncSession) -> list[Any]:
+            return list(await session.execute(statement, values))
+
+        return await read_steadily(self._reading, read)
 
     async def _load(
         self,

@@ -1,9 +1,9 @@
 """The transaction of a mutation, and what a broken one is called."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, TypeVar
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -66,6 +66,27 @@ def in_our_words() -> Iterator[None]:
         raise
     except (ConnectionError, NoConnectionFree) as error:
         raise Busy from error
+
+
+Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+"""Opens a short connection outside any transaction."""
+
+T = TypeVar("T")
+
+
+async def read_steadily(reading: Reading, read: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """Read, and once more if the connection was a dead one: a read does no harm twice."""
+    try:
+        return await _read(reading, read)
+    except Busy:
+        # The pool has dropped its dead connections by now.
+        return await _read(reading, read)
+
+
+async def _read(reading: Reading, read: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    with in_our_words():
+        async with reading() as session:
+            return await read(session)
 
 
 def _detail(error: DBAPIError, name: str) -> str:

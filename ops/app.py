@@ -23,10 +23,9 @@ import loaders.accounts
 import schema.root
 from loaders.batch import Loaders
 from loaders.pages import Seal
-from loaders.work import in_our_words
+from loaders.work import read_steadily
 from models.accounts import Account
 from models.config import Config
-from models.errors import Busy
 from ops import graphiql, logs
 from ops.auth import Argon2, BadToken, KeyRing, bearer
 from ops.database import Database
@@ -109,24 +108,15 @@ class House:
         if token is None:
             return self.context(**caller)
         claims = self.keys.verify(token, at=self.clock())
-        viewer = await self._signed_in(claims.session_id)
-        return self.context(viewer, session_id=claims.session_id, expires_at=claims.expires_at, **caller)
-
-    async def _signed_in(self, session_id: UUID) -> Account:
-        try:
-            viewer = await self.account_of(session_id)
-        except Busy:
-            # The pool has dropped its dead connections by now; a read may simply be asked again.
-            viewer = await self.account_of(session_id)
+        viewer = await self.account_of(claims.session_id)
         if viewer is None:
             raise BadToken
-        return viewer
+        return self.context(viewer, session_id=claims.session_id, expires_at=claims.expires_at, **caller)
 
     async def account_of(self, session_id: UUID) -> Account | None:
         """Who is signed in with a session, if it is live."""
-        with in_our_words():
-            async with self.database.reading() as session:
-                return await loaders.accounts.signed_in(session, session_id, self.clock())
+        owner = partial(loaders.accounts.signed_in, session_id=session_id, at=self.clock())
+        return await read_steadily(self.database.reading, owner)
 
 
 def build(house: House) -> Starlette:

@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from loaders.batch import Loaders, Reading
+from loaders.batch import Loaders
 from loaders.pages import Seal
-from loaders.work import UnitOfWork, in_our_words
+from loaders.work import Reading, UnitOfWork, in_our_words
 from models.accounts import Account, Session
 from models.base import Audience
 from models.config import Config
@@ -77,8 +77,15 @@ class Context:
                 yield work
                 await work.flush()
                 await work.number_events()
-                await self._commit(work)
+                try:
+                    await self._commit(work)
+                finally:
+                    # At once, whoever is cancelled meanwhile, and also when nobody knows whether it was kept:
+                    # a ring is no more than a hint, and one too many costs a look.
+                    await self._ring(work)
         self.loaders.forget()
+
+    async def _ring(self, work: UnitOfWork) -> None:
         for event in work.events:
             await self.hub.ring(event.stream, str(event.sequence))
 
