@@ -192,7 +192,7 @@ def stored(house: House) -> Stored:
 
     async def read(row: Any) -> Any:
         async with house.database.reading() as session:
-            return await session.get(type(row), sa.inspect(row).identity)
+            return await session.get(type(row), sa.inspect(type(row)).primary_key_from_instance(row))
 
     return read
 
