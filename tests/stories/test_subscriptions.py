@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import redis.asyncio
 
@@ -187,7 +188,7 @@ async def test_of_two_subscriptions_on_one_socket_one_ends_and_the_other_goes_on
     async with clara.socket() as office:
         one, other = [office.listen(PROPOSALS, jobId=job_id) for job_id in job_ids]
         for ear, job_id, proposal_id in zip((one, other), job_ids, offers, strict=True):
-            await ear.opened(lambda proposal_id=proposal_id: edit(fritz, proposal_id))  # type: ignore[misc]
+            await ear.opened(partial(edit, fritz, proposal_id))
             await ear.hears_up_to(await site.head(job_id))
 
         await one.close()
