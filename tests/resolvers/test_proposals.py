@@ -26,6 +26,7 @@ from models.proposals import (
     ProposalState,
 )
 from tests import make
+from tests.resolvers.test_storm import must_add_up
 
 JOBS_WITH_RIVALS = 500
 """Each job is raced for twice: two accepts of one offer, and an accept of each of two rivals."""
@@ -402,32 +403,6 @@ async def test_a_hire_is_told_to_everybody_it_concerns(job, as_, keep, people, t
 async def count(house: Any, *conditions: Any) -> int:
     async with house.database.reading() as session:
         return await session.scalar(select(func.count()).where(*conditions)) or 0
-
-
-async def must_add_up(house: Any) -> None:
-    """As many are hired as have a contract, nobody has two live offers on a job, and a filled job has none waiting."""
-    contracts = select(func.count()).select_from(Contract).where(Contract.job_id == Job.id).scalar_subquery()
-    accepted = select(func.count()).select_from(Proposal).where(Proposal.job_id == Job.id)
-    accepted = accepted.where(Proposal.state == ProposalState.ACCEPTED)
-    is_full, is_filled = Job.hired_count == Job.freelancers_wanted, Job.state == JobState.FILLED
-    live = Proposal.state.in_([ProposalState.PENDING, ProposalState.ACCEPTED])
-    over = Job.state.in_([JobState.FILLED, JobState.CLOSED, JobState.REMOVED])
-    wrong = {
-        "hired without a contract": select(Job.id).where(Job.hired_count != contracts),
-        "hired without an offer": select(Job.id).where(Job.hired_count != accepted.scalar_subquery()),
-        "full and still open": select(Job.id).where(is_full, Job.state == JobState.OPEN),
-        "filled with places free": select(Job.id).where(~is_full, is_filled),
-        "two live offers": select(Proposal.job_id)
-        .where(live)
-        .group_by(Proposal.job_id, Proposal.freelancer_id)
-        .having(func.count() > 1),
-        "waiting for nothing": select(Proposal.id)
-        .join(Job, Job.id == Proposal.job_id)
-        .where(over, Proposal.state == ProposalState.PENDING),
-    }
-    async with house.database.reading() as session:
-        found = {name: (await session.execute(query)).all() for name, query in wrong.items()}
-    assert found == {name: [] for name in wrong}
 
 
 async def test_of_two_accepts_of_one_offer_and_one_of_a_rival_at_once_one_hires(house, keep, as_, people, told, duel):
