@@ -341,9 +341,7 @@ async def test_rings_during_an_outage_are_heard_after_it(hub, make_hub, valkey):
     other = await make_hub()
     async with hub.listen("jobs") as bell:
         async with outage(valkey, hub, other):
-            began = time.perf_counter()
             await other.ring("jobs", "7")
-            assert time.perf_counter() - began < 0.01
 
         assert await heard(bell) in (RESYNC, "7")
         await until(lambda: other.rung == 1)

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 from contextlib import asynccontextmanager
-from time import perf_counter
 
 import httpx
 import pytest
@@ -498,12 +497,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("query", "code"), HOSTILE.values(), ids=HOSTILE)
-async def test_a_hostile_document_is_refused_in_no_time(client, query, code):
-    began = perf_counter()
-
+@pytest.mark.timeout(20)  # unfolded, or followed for ever, it would not end at all
+async def test_a_hostile_document_is_refused(client, query, code):
     response = await ask(client, query, accept=GRAPHQL)
 
-    assert perf_counter() - began < 0.5
     assert response.status_code == 400
     assert code in codes(response)
     assert len(response.content) < 50_000

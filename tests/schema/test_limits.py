@@ -1,7 +1,6 @@
 """Operations measured before they run."""
 
 from dataclasses import replace
-from time import perf_counter
 
 import pytest
 from graphql import build_schema, get_introspection_query, parse
@@ -194,32 +193,33 @@ def test_introspection_goes_no_further_than_the_standard_one(text):
 
 # Fragments
 
+UNFOLDED_NEVER = pytest.mark.timeout(20)
+"""Whoever follows every spread does not end in this universe's time, and is stopped."""
 
+
+@UNFOLDED_NEVER
 def test_doublings_are_measured_in_linear_time():
     spreads = "".join(
         f" fragment F{n} on Person {{ x: friend {{ ...F{n + 1} }} y: friend {{ ...F{n + 1} }} }}" for n in range(50)
     )
     text = "{ me { ...F0 } }" + spreads + " fragment F50 on Person { jobs(first: 9) { nodes { id } } }"
-    began = perf_counter()
 
     operation = measure(text)
     total = operation.cost({})
 
-    assert perf_counter() - began < 0.2
     assert total == 1 + 2 * (2**50 - 1) + 2**50 * 10
     assert (operation.extent.depth, operation.extent.aliases) == (54, 2 * (2**50 - 1))
 
 
+@UNFOLDED_NEVER
 def test_doublings_of_introspection_are_measured_in_linear_time():
     spreads = "".join(f" fragment F{n} on __Type {{ ...F{n + 1} x: ofType {{ ...F{n + 1} }} }}" for n in range(40))
     text = (
         "{" + "".join(f"a{n}: __schema {{ types {{ ...F0 }} }} " for n in range(100)) + "}" + spreads
         + " fragment F40 on __Type { fields { name } }"
     )  # fmt: skip
-    began = perf_counter()
 
     assert excesses(text)
-    assert perf_counter() - began < 0.5
 
 
 @pytest.mark.parametrize(
