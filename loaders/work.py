@@ -16,6 +16,9 @@ from models.errors import BY_CONSTRAINT, Busy
 CONTENTION = {"55P03", "40P01", "40001", "57014"}
 """SQLSTATEs of a lock not got in time, a deadlock, a serialization failure and a statement that took too long."""
 
+AWAY = ("08", "53300", "57P01", "57P02", "57P03")
+"""How SQLSTATEs begin that tell of a lost connection, of none left, and of a server that stops, crashed or starts."""
+
 
 class UnitOfWork(AsyncSession):
     """A transaction, and the news it will leave behind if it commits."""
@@ -61,11 +64,19 @@ def in_our_words() -> Iterator[None]:
             raise
         raise refusal from error
     except DBAPIError as error:
-        if error.connection_invalidated or _detail(error, "sqlstate") in CONTENTION:
+        if is_away(error) or _detail(error, "sqlstate") in CONTENTION:
             raise Busy from error
         raise
-    except (ConnectionError, NoConnectionFree) as error:
+    except (OSError, NoConnectionFree) as error:
         raise Busy from error
+
+
+def is_away(error: DBAPIError | OSError) -> bool:
+    """Tell whether the database was lost or not to be found, rather than said no."""
+    # A connection that was refused, reset or not made in time comes as it is, not in SQLAlchemy's words.
+    if isinstance(error, OSError):
+        return True
+    return error.connection_invalidated or _detail(error, "sqlstate").startswith(AWAY)
 
 
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from loaders.batch import Loaders
 from loaders.pages import Seal
-from loaders.work import Reading, UnitOfWork, in_our_words
+from loaders.work import Reading, UnitOfWork, in_our_words, is_away
 from models.accounts import Account, Session
 from models.base import Audience
 from models.config import Config
@@ -92,8 +92,8 @@ class Context:
     async def _commit(self, work: UnitOfWork) -> None:
         try:
             await work.commit()
-        except (DBAPIError, ConnectionError) as error:
+        except (DBAPIError, OSError) as error:
             # Deferred constraints are refused here, before anything happened; a lost connection is another matter.
-            if isinstance(error, ConnectionError) or error.connection_invalidated:
+            if is_away(error):
                 raise OutcomeUnknown from error
             raise
