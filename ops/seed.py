@@ -78,16 +78,18 @@ async def _fill(world: World) -> None:
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
     """Do not look for garbage where everything made is kept: it takes a third of the time."""
+    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def password_hash() -> str:
     """Hash the one password of everybody here, with the salt always the same: it is no secret."""
-    return PasswordHasher().hash(PASSWORD, salt=Random(SEED).randbytes(16))  # noqa: S311 - see above
+    return PasswordHasher().hash(PASSWORD, salt=Random(SEED).randbytes(16))  # noqa: S311 - it is to be the same everywhere
 
 
 async def _world(connection: "asyncpg.Connection[asyncpg.Record]", now: datetime) -> World:

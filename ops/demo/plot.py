@@ -14,7 +14,6 @@ from ops.demo.story import Agreement, Offer, Story
 from ops.demo.wording import FIELDS, Brief
 from ops.demo.world import World
 
-JOBS = 200
 OFFERS = 1_000
 STATES = {
     JobState.OPEN: 132,
@@ -270,7 +269,7 @@ class Scene:
         return self._world.between(self._begins, self._ends)
 
     def _plan_offers(self) -> None:
-        """Who offers what becomes of it is decided first; those to be hired write early enough."""
+        """Decide who makes offers, and what becomes of each; those to be hired write early enough."""
         world, plan = self._world, self._plan
         workers = world.chance.sample(_able(self._cast, plan), plan.offers - (plan.star is not None))
         fates: list[ProposalState | None] = [None] * len(workers)

@@ -151,7 +151,7 @@ async def test_everybody_signs_in_with_the_one_password(demo):
             " where m.due_on < p.submitted_at::date",
         ),
         (
-            "as many were hired as there are contracts",
+            "a job counts other hires than it has contracts",
             "select j.id from jobs j where hired_count <> (select count(*) from contracts c where c.job_id = j.id)",
         ),
         (
@@ -206,7 +206,7 @@ async def test_everybody_signs_in_with_the_one_password(demo):
             " and coalesce(budget_amount_cents, budget_maximum_cents) * 1.5",
         ),
         (
-            "a job has more skills than there may be, or none",
+            "a job has more skills than it may, or none",
             "select j.id from jobs j where"
             " (select count(*) from job_skills s where s.job_id = j.id) not between 1 and 15",
         ),
