@@ -298,7 +298,7 @@ async def test_of_fifty_guesses_at_once_ten_are_looked_at(at, failures):
 
 async def test_whoever_is_suspended_while_signing_in_is_out_afterwards(ada, at, as_, people, accepted):
     for _ in range(RACES):
-        both: list[Any] = await asyncio.gather(
+        both: Any = await asyncio.gather(
             sign_in(at()),
             resolvers.accounts.suspend(as_(people.admin), account_id=ada.account.id),
             return_exceptions=True,
@@ -464,7 +464,7 @@ async def test_whoever_signs_in_with_the_old_password_meanwhile_is_out(at, me, a
         ada = await resolvers.accounts.register(
             at(), email=f"{race}@example.org", password=PASSWORD, full_name="A", roles=[Role.CLIENT]
         )
-        both: list[Any] = await asyncio.gather(
+        both: Any = await asyncio.gather(
             sign_in(at(), email=f"{race}@example.org"),
             resolvers.accounts.change_password(me(ada), current_password=PASSWORD, new_password="a new password"),
             return_exceptions=True,
