@@ -37,6 +37,7 @@ from loaders.pages import Page, Slice
 from loaders.work import Reading, read_steadily
 from models.accounts import Account
 from models.base import Audience, Base
+from models.errors import Busy, OutcomeUnknown
 
 KEYS_MAX = 1_000
 """Keys asked for in one statement; more are asked for in several."""
@@ -177,10 +178,12 @@ class Loaders:
         self._audience = viewer.audience if viewer else Audience.PUBLIC
         self._bound = {"viewer_id": viewer.id} if viewer else {}
         self._made: dict[Hashable, DataLoader[UUID | None, Any]] = {}
+        self._was_kept = False
 
-    def forget(self) -> None:
-        """Read anew from here on: something was written, or time has passed."""
+    def forget(self, *, kept: bool = False) -> None:
+        """Read anew from here on: time has passed, or something was written and is kept."""
         self._made.clear()
+        self._was_kept |= kept
 
     async def one(self, relation: Relation[Row], key: UUID | None) -> Row | None:
         """The row with this key, if the viewer may see it."""
@@ -244,7 +247,13 @@ class Loaders:
         async def read(session: AsyncSession) -> list[Any]:
             return list(await session.execute(statement, values))
 
-        return await read_steadily(self._reading, read)
+        try:
+            return await read_steadily(self._reading, read)
+        except Busy as error:
+            if self._was_kept:
+                # To try again would be to do it again: it was done, and only the answer cannot be read.
+                raise OutcomeUnknown from error
+            raise
 
     async def _load(
         self,

@@ -83,7 +83,7 @@ class Context:
                     # At once, whoever is cancelled meanwhile, and also when nobody knows whether it was kept:
                     # a ring is no more than a hint, and one too many costs a look.
                     await self._ring(work)
-        self.loaders.forget()
+        self.loaders.forget(kept=True)
 
     async def _ring(self, work: UnitOfWork) -> None:
         for event in work.events:
