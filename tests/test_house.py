@@ -73,7 +73,7 @@ def test_resolvers_never_catch_a_refusal(path: Path) -> None:
     ]
     # A commit whose outcome is unknown is said so; a follower waits for a database that is away.
     known = {
-        "resolvers/context.py": ["(DBAPIError, ConnectionError)"],
+        "resolvers/context.py": ["(DBAPIError, OSError)"],
         "resolvers/activity.py": ["Busy", "TimeoutError"],
     }
     assert sorted(caught) == known.get(named(path), [])
