@@ -17,6 +17,7 @@ TOOLS = {
     "schema": {"root", "edges", "errors", "scalars", "limits"},
     "resolvers": {"context", "hub"},
     "loaders": {"batch", "pages", "work"},
+    "media": {"depot", "kinds", "placeholders", "server", "storage", "tickets", "workbench", "workshop"},
     "models": {"base", "errors", "states", "money"},
 }
 
