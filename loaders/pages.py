@@ -44,15 +44,15 @@ class Seal:
         return base64.urlsafe_b64encode(self._mark(purpose, text) + text.encode()).decode().rstrip("=")
 
     def open(self, purpose: str, sealed: str) -> str | None:
-        """Give the text back, or nothing when it was not sealed here, for this."""
+        """Give the text back, or nothing when it was not sealed here, for this, in just these characters."""
         if len(sealed) > CURSOR_MAX or not sealed.isascii():
             return None
         try:
-            raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
+            raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
             text = raw[SEAL_BYTES:].decode()
         except (binascii.Error, UnicodeDecodeError):
             return None
-        return text if hmac.compare_digest(self._mark(purpose, text), raw[:SEAL_BYTES]) else None
+        return text if hmac.compare_digest(self.close(purpose, text), sealed) else None
 
 
 def written(values: Sequence[Any]) -> str:

@@ -111,10 +111,10 @@ class OwnJob(Forbidden):
 
 
 class TooFewWanted(Conflict):
-    """As many as were hired already are wanted at least."""
+    """As many as were hired already are wanted at least, and one more while the job is open."""
 
     code = "TOO_FEW_WANTED"
-    message = "More freelancers than that were hired already."
+    message = "As many freelancers were hired already. Close the job to hire no more."
 
 
 _S = JobState
@@ -328,17 +328,21 @@ class Job(Identified):
         self.warned_at = at
         return True
 
-    def must_take_proposals(self, by: Account) -> None:
+    def must_be_open(self, *, at: datetime) -> None:
+        """A job whose time is over is not open any more, though nobody has noted it yet."""
+        if self.state is not JobState.OPEN or (self.expires_at is not None and at >= self.expires_at):
+            raise JobClosed
+
+    def must_take_proposals(self, by: Account, *, at: datetime) -> None:
         """Proposals are made by freelancers, on open jobs, and not on their own."""
         by.must_be(Role.FREELANCER)
         if self.client_id == by.id:
             raise OwnJob
-        take(self, STEPS[JobAction.PROPOSE], frozenset({Party.FREELANCER}))
+        self.must_be_open(at=at)
 
-    def hire(self) -> None:
+    def hire(self, *, at: datetime) -> None:
         """Fill one of the wanted places; the last one fills the job."""
-        if self.state is not JobState.OPEN:
-            raise JobClosed
+        self.must_be_open(at=at)
         self.hired_count += 1
         self.version += 1
         if self.hired_count == self.freelancers_wanted:

@@ -21,7 +21,7 @@ from models.base import VIEWER, Audience, Identified, named
 from models.errors import Checks, Conflict, Stale, refuses
 from models.jobs import BudgetKind, Duration, Job, JobState
 from models.money import AMOUNT_MAX_CENTS, Currency
-from models.states import Party, Step, possible, take
+from models.states import Party, Step, must_be_possible, possible, take
 
 COVER_LETTER_MAX = 5_000
 MILESTONES_MIN, MILESTONES_MAX = 1, 20
@@ -195,7 +195,7 @@ class Proposal(Identified):
     @classmethod
     def submit(cls, job: Job, by: Account, words: ProposalWords, *, at: datetime) -> "Proposal":
         """Put an offer before the client of somebody else's open job."""
-        job.must_take_proposals(by)
+        job.must_take_proposals(by, at=at)
         proposal = cls(
             job_id=job.id,
             freelancer_id=by.id,
@@ -230,8 +230,10 @@ class Proposal(Identified):
 
     def accept(self, job: Job, by: Account, *, at: datetime) -> None:
         """Hire the freelancer: only the job's client may, and only while the job is open."""
-        take(self, STEPS[ProposalAction.ACCEPT], self.parties(by, job))
-        job.hire()
+        step = STEPS[ProposalAction.ACCEPT]
+        must_be_possible(self, step, self.parties(by, job))
+        job.hire(at=at)
+        take(self, step, self.parties(by, job))
         self.decided_at = at
         self.version += 1
 

@@ -17,6 +17,7 @@ class Party(enum.Enum):
     CLIENT = "client"
     FREELANCER = "freelancer"
     ADMIN = "admin"
+    OWNER = "owner"
     SYSTEM = "system"
 
 
@@ -36,12 +37,17 @@ class Stateful(Protocol[S]):
     state: S
 
 
-def take(row: Stateful[S], step: Step[S], parties: frozenset[Party]) -> None:
-    """Move a row along a step, or refuse: first the wrong person, then the wrong moment."""
+def must_be_possible(row: Stateful[S], step: Step[S], parties: frozenset[Party]) -> None:
+    """Refuse a step: first to the wrong person, then at the wrong moment."""
     if step.by not in parties:
         raise Forbidden
     if row.state not in step.sources:
         raise step.otherwise
+
+
+def take(row: Stateful[S], step: Step[S], parties: frozenset[Party]) -> None:
+    """Move a row along a step, or refuse."""
+    must_be_possible(row, step, parties)
     if step.target is not None:
         row.state = step.target
 

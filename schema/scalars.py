@@ -1,5 +1,7 @@
 """How values are written: ids, moments, days, amounts."""
 
+import re
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -13,6 +15,10 @@ import models.money
 from models.base import Base
 from models.errors import Checks, Invalid, Problem
 from models.money import Currency, to_cents
+
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
+NUMBER = re.compile(r"[-+.0-9A-Za-z]+")
+"""What a decimal number is written with; NaN and Infinity too, which the rules of money refuse with a reason."""
 
 DECIMAL_MAX = 40
 """Characters of an amount as text; a longer one is no amount."""
@@ -46,17 +52,14 @@ def key_of(noun: str, text: str, path: str = "id") -> UUID:
 
 
 def _write_moment(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _read_moment(text: Any) -> datetime:
-    try:
-        value = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise ValueError(f"Not a moment in RFC 3339 form: {str(text)[:DECIMAL_MAX]!r}") from None
-    if value.tzinfo is None:
-        raise ValueError("A moment needs a time zone; Z is UTC.")
-    return value.astimezone(UTC)
+    if isinstance(text, str) and MOMENT.fullmatch(text):
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    raise ValueError(f"Not a moment in RFC 3339 form, with a time zone: {str(text)[:DECIMAL_MAX]!r}")
 
 
 def _read_day(text: Any) -> date:
@@ -71,7 +74,7 @@ def _read_day(text: Any) -> date:
 
 def _read_decimal(text: Any) -> Decimal:
     # A JSON number has been through a float somewhere; an amount is written as a string.
-    if not isinstance(text, str) or len(text) > DECIMAL_MAX or not text.isascii():
+    if not isinstance(text, str) or len(text) > DECIMAL_MAX or not NUMBER.fullmatch(text):
         raise ValueError('An amount is a short decimal string, such as "12.50".')
     try:
         return Decimal(text)

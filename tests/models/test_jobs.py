@@ -67,13 +67,19 @@ WRONG_PERSON_TO_PROPOSE = {
     "admin": "NOT_A_FREELANCER",
 }
 
+
+def while_open(job: Job) -> datetime:
+    """A moment at which its time is not over, if it ever was."""
+    return job.published_at or AT
+
+
 DO = {
     "EDIT": lambda job, by: job.edit(by, make.job_words(), None),
     "PUBLISH": lambda job, by: job.publish(by, at=AT, config=Config()),
     "RENEW": lambda job, by: job.renew(by, at=AT, config=Config()),
     "CLOSE": lambda job, by: job.close(by),
     "REMOVE": lambda job, by: job.remove(by),
-    "PROPOSE": lambda job, by: job.must_take_proposals(by),
+    "PROPOSE": lambda job, by: job.must_take_proposals(by, at=while_open(job)),
 }
 
 
@@ -137,11 +143,11 @@ def test_only_an_open_job_hires(state):
     before = values(job)
 
     if state is JobState.OPEN:
-        job.hire()
+        job.hire(at=while_open(job))
         assert (job.state, job.hired_count, job.is_filled) == (JobState.OPEN, 1, False)
     else:
         with pytest.raises(JobClosed):
-            job.hire()
+            job.hire(at=while_open(job))
         assert values(job) == before
 
 
@@ -151,11 +157,11 @@ def test_the_last_wanted_freelancer_fills_the_job(wanted):
 
     for hired in range(wanted):
         assert (job.hired_count, job.is_filled) == (hired, False)
-        job.hire()
+        job.hire(at=while_open(job))
 
     assert (job.hired_count, job.is_filled) == (wanted, True)
     with pytest.raises(JobClosed):
-        job.hire()
+        job.hire(at=while_open(job))
 
 
 # Writing down and editing
@@ -532,16 +538,27 @@ def test_a_client_is_warned_once_for_each_term():
 @pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.OPEN])
 def test_a_job_that_is_not_open_refuses_proposals(state):
     with pytest.raises(JobClosed):
-        make.job(make.client(), state).must_take_proposals(make.freelancer())
+        make.job(make.client(), state).must_take_proposals(make.freelancer(), at=AT)
+
+
+def test_a_job_whose_time_is_over_is_closed_before_anybody_notes_it():
+    job = make.job(make.client(), expires_at=AT)
+
+    job.must_take_proposals(make.freelancer(), at=AT - timedelta(microseconds=1))
+    with pytest.raises(JobClosed):
+        job.must_take_proposals(make.freelancer(), at=AT)
+    with pytest.raises(JobClosed):
+        job.hire(at=AT)
+    assert (job.state, job.hired_count) == (JobState.OPEN, 0)
 
 
 def test_nobody_proposes_on_her_own_job():
     both = make.account(Role.CLIENT, Role.FREELANCER)
 
     with pytest.raises(OwnJob):
-        make.job(both).must_take_proposals(both)
+        make.job(both).must_take_proposals(both, at=AT)
 
 
 def test_only_freelancers_propose():
     with pytest.raises(NotAFreelancer):
-        make.job(make.client()).must_take_proposals(make.client())
+        make.job(make.client()).must_take_proposals(make.client(), at=AT)
