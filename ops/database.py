@@ -9,6 +9,9 @@ from loaders.work import UnitOfWork
 CHECKOUT_SECONDS = 5.0
 """How long an operation waits for a connection before it is told to come back later."""
 
+SILENCE_SECONDS = 20.0
+"""How long a database may say nothing; it gives up on a statement itself before that, if it is still there."""
+
 SERVER_SETTINGS = {
     "application_name": "workup",
     "timezone": "UTC",
@@ -37,7 +40,11 @@ class Database:
             pool_use_lifo=True,
             # What people wrote, and the hashes of their passwords, have no place in a log.
             hide_parameters=True,
-            connect_args={"server_settings": SERVER_SETTINGS, "timeout": CHECKOUT_SECONDS},
+            connect_args={
+                "server_settings": SERVER_SETTINGS,
+                "timeout": CHECKOUT_SECONDS,
+                "command_timeout": SILENCE_SECONDS,
+            },
         )
         bare = engine.execution_options(isolation_level="AUTOCOMMIT")
         return cls(

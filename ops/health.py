@@ -1,5 +1,6 @@
 """Whether a process is alive, and whether it may take traffic."""
 
+import asyncio
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -11,6 +12,9 @@ from starlette.routing import Route
 from ops import migrate
 from ops.database import Database
 from ops.hub import RedisHub
+
+PATIENCE_SECONDS = 3.0
+"""How long to wait for a database that does not answer; whoever asks has a deadline too."""
 
 
 @dataclass
@@ -27,7 +31,7 @@ class Health:
         if not self.hub.connected:
             found.append("redis")
         try:
-            async with self.database.reading() as session:
+            async with asyncio.timeout(PATIENCE_SECONDS), self.database.reading() as session:
                 revision = await session.scalar(text("select version_num from alembic_version"))
         except (SQLAlchemyError, OSError):
             return [*found, "database"]
