@@ -24,6 +24,10 @@ import schema.root
 from loaders.batch import Loaders
 from loaders.pages import Seal
 from loaders.work import read_steadily
+from media.depot import Depot
+from media.storage import Storage
+from media.tickets import Addresses
+from media.workshop import Workshop
 from models.accounts import Account
 from models.config import Config
 from ops import graphiql, logs
@@ -56,18 +60,26 @@ class House:
     keys: KeyRing
     passwords: Argon2
     seal: Seal
+    depot: Depot
     clock: Clock = wall_clock
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock = wall_clock) -> "House":
         """Make everything ready to be opened."""
+        seal = Seal(settings.secret)
         return cls(
             settings,
             Database.at(settings.database_url, connections=settings.db_connections),
             RedisHub(settings.redis_url, prefix=settings.channel_prefix),
             KeyRing(settings.signing_keys),
             Argon2(settings.password_memory_kib),
-            Seal(settings.secret),
+            seal,
+            Depot(
+                Storage.at(settings.media_url, endpoint=settings.media_endpoint),
+                Workshop(),
+                Addresses(seal, settings.media_origin),
+                settings.media_spool,
+            ),
             clock,
         )
 
@@ -79,6 +91,7 @@ class House:
             yield self
         finally:
             await self.hub.stop()
+            await self.depot.close()
             await self.database.engine.dispose()
 
     def context(self, viewer: Account | None = None, **more: Any) -> Context:
@@ -93,6 +106,7 @@ class House:
             loaders=Loaders(self.database.reading, viewer),
             hub=self.hub,
             seal=self.seal,
+            depot=self.depot,
             tokens=self.keys,
             passwords=self.passwords,
             **given,

@@ -10,6 +10,9 @@ from typing import Self
 
 KEY_BYTES = 32
 SECRET_CHARS_MIN = 32
+HOME = Path(__file__).parents[1] / ".workup"
+MEDIA = "media"
+"""The directory that uploads are kept in, at home, unless they are kept elsewhere."""
 
 
 class BadSettings(Exception):
@@ -57,6 +60,12 @@ class Settings:
     db_connections: int = 10
     password_memory_kib: int = 65_536
     channel_prefix: str = "workup:"
+    media_url: str = (HOME / MEDIA).as_uri()
+    media_endpoint: str | None = None
+    media_origin: str = ""
+    media_spool: Path | None = None
+    upload_user: str | None = None
+    upload_password: str | None = None
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
@@ -87,7 +96,18 @@ class Settings:
                 environment, "WORKUP_PASSWORD_MEMORY_KIB", 32, 1_048_576, cls.password_memory_kib
             ),
             channel_prefix=environment.get("WORKUP_CHANNEL_PREFIX") or cls.channel_prefix,
+            media_url=environment.get("WORKUP_MEDIA_URL") or (home_of(environment) / MEDIA).absolute().as_uri(),
+            media_endpoint=environment.get("WORKUP_MEDIA_ENDPOINT") or None,
+            media_origin=(environment.get("WORKUP_MEDIA_ORIGIN") or "").rstrip("/"),
+            media_spool=Path(spool) if (spool := environment.get("WORKUP_MEDIA_SPOOL")) else None,
+            upload_user=environment.get("UPLOAD_USER") or None,
+            upload_password=environment.get("UPLOAD_PASSWORD") or None,
         )
+
+
+def home_of(environment: Mapping[str, str]) -> Path:
+    """Where everything is kept that this machine keeps itself."""
+    return Path(environment.get("WORKUP_HOME") or HOME)
 
 
 def local_secrets(home: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from loaders.batch import Loaders
 from loaders.pages import Seal
 from loaders.work import Reading, UnitOfWork, in_our_words, is_away
+from media.depot import Depot
 from models.accounts import Account, Session
 from models.base import Audience
 from models.config import Config
@@ -54,6 +55,7 @@ class Context:
     loaders: Loaders
     hub: Hub
     seal: Seal
+    depot: Depot
     tokens: Tokens
     passwords: Passwords
 

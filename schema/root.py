@@ -9,6 +9,7 @@ from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectT
 import loaders.accounts
 import loaders.contracts
 import loaders.jobs
+import loaders.media
 import loaders.proposals
 from models.errors import Invalid, Problem
 from schema.accounts import (
@@ -39,6 +40,7 @@ from schema.edges import (
 )
 from schema.errors import Refuses
 from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
+from schema.media import MediaMutations, Upload
 from schema.proposals import Proposal, ProposalMutations, ProposalQueries, ProposalSubscriptions
 from schema.scalars import CONFIG
 
@@ -51,6 +53,10 @@ class Viewer:
     sessions: list[Session] = many("Where the account is signed in, the latest first.", loaders.accounts.sessions)
     jobs: Connection[Job] = page("The jobs you offer, drafts too, the latest first.", loaders.jobs.of_client)
     proposals: Connection[Proposal] = page("The proposals you made, the latest first.", loaders.proposals.of_freelancer)
+
+    uploads: Connection[Upload] = page(
+        "The files you announced or brought and that are not gone, the latest first.", loaders.media.of_account
+    )
 
     @strawberry.field(description="The contracts you are a party to, the latest first.")
     async def contracts(
@@ -88,7 +94,7 @@ class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQu
 
 
 @strawberry.type(description="What can be done. Each answers with the thing as it is afterwards, or with `Refused`.")
-class Mutation(AccountMutations, JobMutations, ProposalMutations, ContractMutations):
+class Mutation(AccountMutations, JobMutations, ProposalMutations, ContractMutations, MediaMutations):
     pass
 
 
@@ -103,7 +109,7 @@ def build() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Client, Freelancer, ProfileItem, Session, Category, Skill, Milestone],
+        types=[Client, Freelancer, ProfileItem, Session, Category, Skill, Milestone, Upload],
         config=CONFIG,
         exception_handlers=[Refuses()],
     )

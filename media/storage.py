@@ -1,0 +1,192 @@
+"""Where bytes are kept: a directory, or a bucket that speaks S3, behind one object-store library."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.store import LocalStore, S3Store
+
+KEY = re.compile(r"[a-z]{1,40}/[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,99}(?:@[a-z]{1,20}\.[a-z]{1,5})?")
+"""The only form of a name that is ever handed on: one folder, one file, nothing that leads anywhere."""
+
+CHUNK_BYTES = 256 * 1024
+PART_BYTES = 8 * 1024 * 1024
+PARTS_AT_ONCE = 2
+"""How much of a big file is on its way to a bucket at a time, which is what a put takes of memory."""
+
+LIST_MAX = 1_000
+S3_SECONDS = "60s"
+DIGEST = "sha256"
+
+Store: TypeAlias = LocalStore | S3Store
+
+
+class BadAddress(Exception):
+    """This is not an address that files can be kept at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is there. `mark` changes whenever its bytes do; the digest is known where storage remembers it."""
+
+    size: int
+    mark: str
+    sha256: str | None
+
+
+class Storage:
+    """Files by key, `group/name`. A put replaces a file whole or not at all; what has no right key is not there."""
+
+    def __init__(self, store: Store, *, remembers: bool) -> None:
+        self._store = store
+        self._remembers = remembers
+
+    @classmethod
+    def at(cls, url: str, *, endpoint: str | None = None) -> "Storage":
+        """Open a directory by its `file:` address, or `s3://bucket/prefix`.
+
+        Keys and region of S3 are whatever AWS's own variables in the environment say.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+            return Directory(Path(unquote(parts.path)))
+        if parts.scheme != "s3" or not parts.netloc:
+            raise BadAddress(
+                f"files are kept at the file: address of a directory, or at s3://bucket/prefix, not at {url!r}"
+            )
+        config = {"endpoint": endpoint, "virtual_hosted_style_request": False} if endpoint else {}
+        allow_http = bool(endpoint and endpoint.startswith("http:"))
+        store = S3Store(
+            parts.netloc,
+            prefix=parts.path.strip("/") or None,
+            config=config,  # type: ignore[arg-type]  # a TypedDict of forty optional keys
+            client_options={"allow_http": allow_http, "timeout": S3_SECONDS},
+        )
+        return cls(store, remembers=True)
+
+    async def put(self, key: str, path: Path, *, mime_type: str, sha256: str) -> None:
+        """Keep a local file under a key, in the place of whatever was there."""
+        assert KEY.fullmatch(key), key
+        facts = {"Content-Type": mime_type, DIGEST: sha256} if self._remembers else None
+        await obstore.put_async(
+            self._store,
+            key,
+            path,
+            attributes=facts,
+            chunk_size=PART_BYTES,
+            max_concurrency=PARTS_AT_ONCE,
+        )
+
+    async def head(self, key: str) -> Found | None:
+        """What is under a key, if anything is."""
+        if not self._leads_here(key):
+            return None
+        try:
+            got = await obstore.get_async(self._store, key, options={"head": True})
+        except FileNotFoundError:
+            return None
+        mark = got.meta["e_tag"] or got.meta["last_modified"].isoformat()
+        return Found(got.meta["size"], mark, self._digest(got.attributes))
+
+    @staticmethod
+    def _digest(attributes: Mapping[str, str]) -> str | None:
+        return attributes.get(DIGEST)
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `end`, a chunk at a time; nothing at all if the file has gone meanwhile."""
+        if not self._leads_here(key) or start >= end:
+            return
+        try:
+            got = await obstore.get_async(self._store, key, options={"range": (start, end)})
+        except FileNotFoundError:
+            return
+        async for chunk in got.stream(min_chunk_size=CHUNK_BYTES):
+            yield bytes(chunk)
+
+    async def delete(self, *keys: str) -> None:
+        """Let files go; one that is not there is as good as gone."""
+        for key in keys:
+            if self._leads_here(key):
+                try:
+                    await obstore.delete_async(self._store, key)
+                except FileNotFoundError:
+                    continue
+
+    async def names(self, group: str) -> list[str]:
+        """The names of the first files of a group, in some order."""
+        assert KEY.fullmatch(f"{group}/a"), group
+        found: list[str] = []
+        async for batch in self._store.list(group, chunk_size=LIST_MAX):
+            found += (entry["path"].removeprefix(f"{group}/") for entry in batch)
+            if len(found) >= LIST_MAX:
+                break
+        return [name for name in found[:LIST_MAX] if KEY.fullmatch(f"{group}/{name}")]
+
+    async def check(self) -> None:
+        """Raise if nothing can be kept here just now."""
+        await obstore.list_with_delimiter_async(self._store, "icons")
+
+    def _leads_here(self, key: str) -> bool:
+        return KEY.fullmatch(key) is not None
+
+
+class Directory(Storage):
+    """Files in a local directory. The library would follow symbolic links out of it; this does not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        super().__init__(LocalStore(self.root, mkdir=True), remembers=False)
+
+    def _leads_here(self, key: str) -> bool:
+        if not super()._leads_here(key):
+            return False
+        path = self.root / key
+        return not path.is_symlink() and not path.parent.is_symlink()
+
+    async def put(self, key: str, path: Path, *, mime_type: str, sha256: str) -> None:  # noqa: ARG002
+        """Keep a local file under a key; it is on the disk when this returns, and moved rather than copied."""
+        assert self._leads_here(key), key
+        await asyncio.to_thread(self._move, path, self.root / key)
+
+    def _move(self, path: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _settle(path)
+        path.replace(target)
+        _settle(target.parent)
+
+    async def check(self) -> None:
+        """Raise if nothing can be kept here just now."""
+        if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+            raise OSError(f"{self.root} cannot be written to")
+
+    async def names(self, group: str) -> list[str]:
+        """The names of the first files of a group; links are not among them."""
+        return await asyncio.to_thread(self._names, group)
+
+    def _names(self, group: str) -> list[str]:
+        found: list[str] = []
+        try:
+            with os.scandir(self.root / group) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False) and self._leads_here(f"{group}/{entry.name}"):
+                        found.append(entry.name)
+                    if len(found) == LIST_MAX:
+                        break
+        except FileNotFoundError:
+            return []
+        return sorted(found)
+
+
+def _settle(path: Path) -> None:
+    """Have what was written survive a power cut."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
