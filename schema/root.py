@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated
 
 import strawberry
-from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, Undefined
+from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, Undefined, get_named_type
 
 import loaders.accounts
 import loaders.contracts
@@ -114,7 +114,17 @@ def build() -> strawberry.Schema:
         exception_handlers=[Refuses()],
     )
     _leave_out_null_defaults(schema)
+    _describe_inputs(schema)
     return schema
+
+
+def _describe_inputs(schema: strawberry.Schema) -> None:
+    """Say of the `input` of a mutation what its type says of itself."""
+    mutation = schema._schema.mutation_type  # noqa: SLF001 - strawberry has no public name for it
+    assert mutation is not None
+    for field in mutation.fields.values():
+        for argument in field.args.values():
+            argument.description = argument.description or get_named_type(argument.type).description
 
 
 def _leave_out_null_defaults(schema: strawberry.Schema) -> None:
