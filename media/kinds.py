@@ -100,7 +100,7 @@ class Group:
         """Tell the type of a file from its first `HEAD_BYTES`, and take it only if the group is for such files."""
         mime = sniff(head)
         if mime is None or mime not in self.accepts:
-            raise Unacceptable(f"This is not a {' or '.join(SPOKEN[kind] for kind in self.accepts)} file.")
+            raise Unacceptable(f"Send one of these: {', '.join(SPOKEN[kind] for kind in self.accepts)}. This is none.")
         return mime
 
     def must_hold(self, size_bytes: int) -> None:

@@ -11,7 +11,7 @@ import resource
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest
 from io import BytesIO
@@ -25,12 +25,15 @@ from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from media.kinds import GIF, HEAD_BYTES, JPEG, PNG, PREVIEW, WEBP, Fit, Group, TooLarge, Unacceptable, Variant
 
-MEMORY_BYTES_MAX = 1_000_000_000
+MEMORY_BYTES_MAX = 512_000_000
 CPU_SECONDS_MAX = 15
 FILES_MAX = 32
 NICENESS = 10
 
-PIXELS_MAX = 50_000_000
+PIXELS_MAX = {PNG: 50_000_000, JPEG: 50_000_000, GIF: 50_000_000, WEBP: 24_000_000}
+"""What a good camera makes, and what can be decoded in the memory there is: a WebP takes three times its pixels."""
+
+BAND_ROWS = 64
 PROFILE_BYTES_MAX = 1_000_000
 WEBP_QUALITY = 82
 
@@ -59,6 +62,8 @@ DEEDS = {"/GoToE", "/GoToR", "/ImportData", "/JavaScript", "/Launch", "/Renditio
 LUGGAGE = {"/EF", "/EmbeddedFiles", "/RichMediaContent", "/XFA"}
 """Keys of what travels in a document without being part of a page: files, films, forms that are programs."""
 
+TELLTALE = re.compile(b"(?:%s)(?![^\\s()<>[\\]{}/%%])" % b"|".join(name.encode() for name in sorted(DEEDS | LUGGAGE)))
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -81,34 +86,39 @@ def image(source: Path, group: Group) -> list[Drawn]:
 def _pixels(file: BinaryIO, mime: str, side: int) -> Image.Image:
     """Read the first frame, upright, in sRGB with or without alpha, and about as large as it is needed."""
     with Image.open(file, formats=[DECODERS[mime]]) as opened:
-        if opened.width * opened.height > PIXELS_MAX:
-            raise TooLarge(f"This image has more than {PIXELS_MAX // 1_000_000} million pixels.")
+        if opened.width * opened.height > PIXELS_MAX[mime]:
+            raise TooLarge(f"This image has more than {PIXELS_MAX[mime] // 1_000_000} million pixels.")
         # A JPEG is decoded at an eighth of its size and more, which is cheaper by as much.
         opened.draft(None, (2 * side, 2 * side))
         opened.load()
         orientation = opened.getexif().get(ExifTags.Base.Orientation)
         profile = opened.info.get("icc_profile")
-        picture = _shrunken(_of_few_modes(opened), side)
+        picture = _shrunken(opened, side)
     picture = _in_srgb(picture, profile)
     return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
 
 
+def _shrunken(picture: Image.Image, side: int) -> Image.Image:
+    """Halve, third … a picture as long as its shorter side stays well above `side`; band by band, to save memory."""
+    factor = max(1, min(picture.size) // (2 * side))
+    whole: Image.Image | None = None
+    for top in range(0, picture.height, BAND_ROWS * factor):
+        bottom = min(picture.height, top + BAND_ROWS * factor)
+        band = _of_few_modes(picture.crop((0, top, picture.width, bottom))).reduce(factor)
+        if whole is None:
+            whole = Image.new(band.mode, (band.width, -(-picture.height // factor)))
+        whole.paste(band, (0, top // factor))
+    assert whole is not None
+    return whole
+
+
 def _of_few_modes(picture: Image.Image) -> Image.Image:
     """Turn palettes, bits and 16-bit greys into modes that can be resized and have colours: L, RGB, RGBA, CMYK."""
+    if picture.mode.startswith("I"):
+        return picture.point(lambda value: value * (1 / 256)).convert("L")
     if picture.has_transparency_data:
         return picture.convert("RGBA")
-    if picture.mode.startswith(("I", "F")):
-        return picture.point(lambda value: value * (1 / 256)).convert("L")
     return picture if picture.mode in {"L", "RGB", "CMYK"} else picture.convert("RGB")
-
-
-def _shrunken(picture: Image.Image, side: int) -> Image.Image:
-    """Bring the shorter side down to `side`; whatever fits into a variant, or covers it, is still there."""
-    scale = max(side / picture.width, side / picture.height)
-    if scale >= 1:
-        return picture.copy()
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _in_srgb(picture: Image.Image, profile: Any) -> Image.Image:
@@ -148,8 +158,7 @@ def document(source: Path, group: Group) -> str:
         group.must_take(file.read(HEAD_BYTES))
         _must_end(file)
         _must_be_no_archive(file)
-        file.seek(0)
-        _must_read(file)
+        _must_read(source)
         file.seek(0)
         return file_digest(file, "sha256").hexdigest()
 
@@ -172,18 +181,18 @@ def _must_be_no_archive(file: BinaryIO) -> None:
         raise Unacceptable("This PDF is another kind of file as well.")
 
 
-def _must_read(file: BinaryIO) -> None:
+def _must_read(source: Path) -> None:
     """Refuse a PDF that other programs might understand in another way, or that does more than be read."""
     try:
         # What has to be guessed is guessed otherwise by others, so a damaged file is not mended here.
-        with pikepdf.open(file, attempt_recovery=False) as pdf:
+        with pikepdf.open(source, attempt_recovery=False) as pdf:
             if pdf.is_encrypted:
                 raise Unacceptable("This PDF is encrypted.")
             if int(pdf.trailer["/Size"]) > OBJECTS_MAX:
                 raise TooLarge(f"This PDF consists of more than {OBJECTS_MAX} objects.")
             if not len(pdf.pages):
                 raise Unacceptable("This PDF has no pages.")
-            if any(_reaches_out(part) for part in _parts(pdf)):
+            if any(_reaches_out(thing) for thing in (pdf.trailer, *pdf.objects)):
                 raise Unacceptable("This PDF holds scripts, files or actions. Print it to a new PDF, and send that.")
     except pikepdf.PasswordError as error:
         raise Unacceptable("This PDF is encrypted.") from error
@@ -191,26 +200,35 @@ def _must_read(file: BinaryIO) -> None:
         raise Unacceptable("This PDF is damaged.") from error
 
 
-def _parts(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
-    """Find every dictionary in a document, whether or not a page leads there."""
-    waiting: list[Any] = [pdf.trailer, *pdf.objects]
+def _reaches_out(thing: Any) -> bool:
+    """Whether an object of a document, or a dictionary directly in it, is an action or luggage that is not taken."""
+    if not isinstance(thing, pikepdf.Object):
+        return False  # a number or the like
+    words = thing.stream_dict if isinstance(thing, pikepdf.Stream) else thing
+    # Written anew by qpdf, names have one spelling; only what mentions one is looked at closely.
+    if not TELLTALE.search(words.unparse(resolved=True)):
+        return False
+    return _is_deed(words) or any(
+        _is_deed(part.get("/S")) or not LUGGAGE.isdisjoint(part.keys()) for part in _dictionaries(words)
+    )
+
+
+def _is_deed(thing: Any) -> bool:
+    return isinstance(thing, pikepdf.Name) and str(thing) in DEEDS
+
+
+def _dictionaries(thing: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    waiting: list[Any] = [thing]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, pikepdf.Array):
-            waiting.extend(_direct(part.as_list()))
-        elif isinstance(part, pikepdf.Dictionary | pikepdf.Stream):
+        if isinstance(part, pikepdf.Dictionary):
             yield part
-            waiting.extend(_direct(value for _, value in part.items()))
-
-
-def _direct(values: Any) -> Iterator[pikepdf.Object]:
-    """Leave out what is an object of its own, and met as such."""
-    return (value for value in values if isinstance(value, pikepdf.Object) and not value.is_indirect)
-
-
-def _reaches_out(part: pikepdf.Object) -> bool:
-    deed = part.get("/S")
-    return bool((isinstance(deed, pikepdf.Name) and str(deed) in DEEDS) or LUGGAGE & set(part.keys()))
+        if isinstance(part, pikepdf.Array | pikepdf.Dictionary):
+            inner: Iterable[Any] = (
+                part.as_list() if isinstance(part, pikepdf.Array) else (value for _, value in part.items())
+            )
+            # What is an object of its own is met as such.
+            waiting.extend(value for value in inner if isinstance(value, pikepdf.Object) and not value.is_indirect)
 
 
 def preview(source: Path, _group: Group) -> list[Drawn]:
