@@ -50,7 +50,7 @@ class Wire(BroadcastBackend):
             yield
         except Exception as error:  # noqa: BLE001 - told to whoever awaits it
             if not self.lost.done():
-                self.lost.set_result(error)
+                self.lost.set_result(_in_its_own_words(error))
 
     async def connect(self) -> None:
         """Connect, or leave nothing open."""
@@ -116,6 +116,13 @@ class Wire(BroadcastBackend):
         if message is None:
             raise TimeoutError(f"Redis has been silent for {PING_SECONDS + PONG_SECONDS} s")
         return message
+
+
+def _in_its_own_words(error: Exception) -> Exception:
+    """Call a lost connection one: to write to a socket that was closed is a RuntimeError to uvloop."""
+    if isinstance(error, RuntimeError) and "the handler is closed" in str(error):
+        return ConnectionResetError(str(error))
+    return error
 
 
 class Line(NamedTuple):
