@@ -15,7 +15,7 @@ from gql.client import AsyncClientSession
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport
 from gql.transport.exceptions import TransportConnectionFailed, TransportQueryError
-from graphql import GraphQLUnionType, build_schema, get_named_type
+from graphql import GraphQLUnionType, build_schema, get_named_type, validate
 
 from loaders.pages import SEAL_BYTES
 from ops.__main__ import SDL
@@ -77,7 +77,10 @@ def mutation(name: str) -> str:
 
 @functools.cache
 def read(text: str) -> GraphQLRequest:
-    return gql(text)
+    """A document that keeps to the schema."""
+    request = gql(text)
+    assert not validate(SCHEMA, request.document)
+    return request
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class Person:
         """Ask something, and get the data; any error is raised."""
         headers = {"X-Forwarded-For": self.address, **self.authorization}
         transport = AIOHTTPTransport(self.server.url, headers=headers)
-        async with Client(transport=transport, schema=SCHEMA) as session:
+        async with Client(transport=transport) as session:
             data: dict[str, Any] = await session.execute(GraphQLRequest(read(text), variable_values=variables))
             return data
 
@@ -172,7 +175,7 @@ class Person:
         transport = AIOHTTPWebsocketsTransport(
             self.server.socket_url, init_payload=self.authorization, headers={"X-Forwarded-For": self.address}
         )
-        async with Client(transport=transport, schema=SCHEMA) as session:
+        async with Client(transport=transport) as session:
             assert isinstance(session, AsyncClientSession)
             connection = getattr(transport.adapter, "websocket", None)
             assert isinstance(connection, aiohttp.ClientWebSocketResponse)
