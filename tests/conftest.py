@@ -20,6 +20,7 @@ from ops import logs, migrate
 from ops.app import House, wall_clock
 from ops.settings import Settings, SigningKey
 from ops.transport.asked import Asked
+from ops.transport.errors import Rejected, present
 from ops.transport.operations import Answer, Operations
 from resolvers.context import Context
 from schema.limits import Limits
@@ -157,11 +158,15 @@ def operations() -> Operations:
 
 @pytest.fixture
 def ask(house: House, operations: Operations) -> Ask:
-    """Ask the schema something as somebody: text in, answer out."""
+    """Ask the schema something as somebody, or in some surroundings: text in, answer out."""
 
-    async def run(viewer: Account | None, query: str, **variables: Any) -> Answer:
-        operation = operations.prepare(Asked(query, variables, None, {}))
-        return await operations.run(operation, house.context(viewer))
+    async def run(asker: Account | Context | None, query: str, **variables: Any) -> Answer:
+        ctx = asker if isinstance(asker, Context) else house.context(asker)
+        try:
+            operation = operations.prepare(Asked(query, variables, None, {}))
+        except Rejected as rejection:
+            return {"errors": present(rejection.errors)}
+        return await operations.run(operation, ctx)
 
     return run
 

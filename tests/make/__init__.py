@@ -2,11 +2,12 @@
 
 from tests.make.accounts import People, account, admin, client, freelancer, people, profiles
 from tests.make.contracts import contract, milestone
-from tests.make.jobs import CATEGORY_ID, SKILL_IDS, job, job_words
+from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
 from tests.make.proposals import proposal, proposal_words
 
 __all__ = [
     "CATEGORY_ID",
+    "HOURLY",
     "SKILL_IDS",
     "People",
     "account",
