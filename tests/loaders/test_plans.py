@@ -1,0 +1,254 @@
+"""How Postgres finds what it is asked for: through indexes, wherever it is told what to look for."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ClauseElement, Executable
+
+import loaders.accounts
+import loaders.activity
+import loaders.contracts
+import loaders.jobs
+import loaders.proposals
+from loaders.batch import Relation, count_statement, page_statement, rows_statement, summary_statement
+from models.accounts import ItemKind, ItemWords, ProfileItem, Session
+from models.activity import Event, EventKind, StreamHead, job_stream
+from models.base import Audience
+from models.config import Config
+from models.contracts import Contract, Milestone
+from models.jobs import Job, JobSkill, JobState
+from models.proposals import Proposal, ProposalMilestone, ProposalState
+from ops import migrate
+from ops.app import wall_clock
+from ops.database import Database
+from tests import make
+
+BIG = {
+    "jobs",
+    "job_skills",
+    "proposals",
+    "proposal_milestones",
+    "contracts",
+    "milestones",
+    "events",
+    "sessions",
+    "profile_items",
+}
+"""Tables that grow with what people do; to read a small one from end to end may well be the best way."""
+
+CLIENTS, FREELANCERS, JOBS, OFFERS_EACH = 150, 400, 1_500, 3
+
+BY_KEY: dict[str, Relation[Any]] = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": relation
+    for module in (loaders.accounts, loaders.jobs, loaders.proposals, loaders.contracts)
+    for name, relation in vars(module).items()
+    if isinstance(relation, Relation) and relation.on is not None
+}
+WHOLE: dict[str, Relation[Any]] = {
+    "accounts.freelancers": loaders.accounts.freelancers,
+    "jobs.newest": loaders.jobs.newest,
+}
+
+
+class Explain(Executable, ClauseElement):
+    """A statement that is not to be answered: Postgres says how it would be."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(Explain)
+def _(element: Explain, compiler: Any, **options: Any) -> str:
+    return f"explain (format json) {compiler.process(element.statement, **options)}"
+
+
+class Town:
+    """A database with some thousands of everything, and who lives there."""
+
+    def __init__(self, database: Database, viewer: UUID, keys: dict[str, list[UUID]]) -> None:
+        self.database, self.viewer, self.keys = database, viewer, keys
+
+    async def plan(self, statement: sa.Select[Any], **bound: Any) -> dict[str, Any]:
+        """How Postgres would answer a statement with these values."""
+        async with self.database.engine.connect() as connection:
+            found = await connection.scalar(Explain(statement), {"viewer_id": self.viewer} | bound)
+        plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        return plan
+
+
+def scans(plan: dict[str, Any]) -> Iterator[str]:
+    """Every big table that is read from its beginning to its end."""
+    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in BIG:
+        yield f"{plan['Relation Name']}: {plan.get('Filter')}"
+    for part in plan.get("Plans", ()):
+        yield from scans(part)
+
+
+async def settle(database: Database) -> tuple[UUID, dict[str, list[UUID]]]:
+    """Let thousands come to live there."""
+    clients = [make.client(f"C{at}") for at in range(CLIENTS)]
+    freelancers = [make.freelancer(f"F{at}") for at in range(FREELANCERS)]
+    jobs = [make.job(clients[at % CLIENTS], JobState.OPEN if at % 3 else JobState.FILLED) for at in range(JOBS)]
+    for at, job in enumerate(jobs):
+        job.published_at = wall_clock() - timedelta(minutes=at)
+    offers = [
+        make.proposal(job, freelancers[(at * 7 + number * 101) % FREELANCERS])
+        for at, job in enumerate(jobs)
+        for number in range(OFFERS_EACH)
+    ]
+    hired = offers[:: OFFERS_EACH * 3]
+    for offer in hired:
+        offer.state = ProposalState.ACCEPTED
+    contracts = [make.contract(job, offer) for job, offer in zip(jobs[::3], hired, strict=True)]
+    milestones = [make.milestone(contract, position=position) for contract in contracts for position in range(3)]
+    parts = [part for offer in offers for part in ProposalMilestone.of(offer, make.proposal_words())]
+    events = [
+        Event(stream=job_stream(job.id), sequence=sequence, kind=EventKind.JOB_EDITED, subject="job",
+              subject_id=job.id, at=wall_clock())
+        for job in jobs[:700] for sequence in range(1, 4)
+    ]  # fmt: skip
+    sessions = [
+        Session.begin(one, address="", agent="", at=wall_clock(), config=Config())
+        for one in (*clients, *freelancers)
+        for _ in range(3)
+    ]
+    words = vars(ItemWords("Master"))
+    items = [ProfileItem(freelancer_id=one.id, kind=kind, **words) for one in freelancers for kind in ItemKind]
+    batches: list[list[Any]] = [
+        [*clients, *freelancers],
+        [profile for one in (*clients, *freelancers) for profile in make.profiles(one)],
+        [*sessions, *items, *jobs],
+        [JobSkill(job_id=job.id, skill_id=make.SKILL_IDS[at % 15]) for at, job in enumerate(jobs)],
+        offers,
+        [*parts, *contracts],
+        [*milestones, *events, *(StreamHead(stream=job_stream(job.id), sequence=3) for job in jobs[:700])],
+    ]
+    for batch in batches:
+        async with database.engine.begin() as connection:
+            for kind in dict.fromkeys(type(row) for row in batch):
+                rows = [vars(row) | {} for row in batch if type(row) is kind]
+                columns = [column.key for column in sa.inspect(kind).columns]
+                values = [{key: row.get(key) for key in columns} for row in rows]
+                await connection.execute(sa.insert(kind.__table__), values)
+    ids = {
+        "sessions": [session.id for session in sessions[5:25]],
+        "profile_items": [item.id for item in items[5:25]],
+        "jobs": [job.id for job in jobs[5:25]],
+        "proposals": [offer.id for offer in offers[5:25]],
+        "contracts": [contract.id for contract in contracts[5:25]],
+        "milestones": [milestone.id for milestone in milestones[5:25]],
+        "client_profiles": [one.id for one in clients[5:25]],
+        "freelancer_profiles": [one.id for one in freelancers[5:25]],
+        "accounts": [one.id for one in clients[5:25]],
+        "categories": [make.CATEGORY_ID],
+        "skills": make.SKILL_IDS,
+    }
+    return freelancers[5].id, ids
+
+
+@pytest.fixture(scope="module")
+async def town(new_database):
+    """Made once for all the questions of this module."""
+    url = await new_database("town")
+    await asyncio.to_thread(migrate.to_head, url)
+    database = Database.at(url, connections=2)
+    viewer, keys = await settle(database)
+    async with database.engine.connect() as connection:
+        await connection.execute(sa.text("analyze"))
+        await connection.commit()
+    yield Town(database, viewer, keys)
+    await database.engine.dispose()
+
+
+def keys_of(town: Town, relation: Relation[Any]) -> list[UUID]:
+    """Ids that this relation may be asked about."""
+    assert relation.on is not None
+    column = relation.on.property.columns[0]
+    table = next((key.column.table.name for key in column.foreign_keys), column.table.name)
+    return town.keys.get(table, town.keys["jobs"])
+
+
+def kinds_of_question(relation: Relation[Any], audience: Audience) -> dict[str, sa.Select[Any]]:
+    found = {
+        "rows": rows_statement(relation, audience),
+        "count": count_statement(relation, audience, frozenset()),
+    }
+    if relation.order:
+        for backward in (False, True):
+            way = "backward" if backward else "forward"
+            found[f"page {way}"] = page_statement(relation, audience, frozenset(), backward=backward, placed=False)
+    return found
+
+
+@pytest.mark.parametrize("audience", Audience)
+@pytest.mark.parametrize("name", BY_KEY)
+async def test_what_is_asked_for_by_key_is_found_through_an_index(name, audience, town):
+    relation = BY_KEY[name]
+    keys = keys_of(town, relation)
+
+    found = {}
+    for asked in (keys, keys[:1]):
+        for kind, statement in kinds_of_question(relation, audience).items():
+            plan = await town.plan(statement, keys=asked, limit=21)
+            found[f"{kind} of {len(asked)}"] = list(scans(plan))
+
+    assert {kind: read for kind, read in found.items() if read} == {}
+
+
+@pytest.mark.parametrize("audience", Audience)
+@pytest.mark.parametrize("name", WHOLE)
+async def test_a_page_of_everything_reads_no_more_than_the_page(name, audience, town):
+    for backward in (False, True):
+        statement = page_statement(WHOLE[name], audience, frozenset(), backward=backward, placed=False)
+        assert list(scans(await town.plan(statement, limit=21))) == []
+
+
+@pytest.mark.parametrize("audience", [Audience.MEMBER, Audience.ADMIN])
+async def test_ones_own_contracts_are_found_through_an_index(audience, town):
+    relation = loaders.contracts.of_viewer
+    for statement in (
+        page_statement(relation, audience, frozenset(), backward=False, placed=False),
+        count_statement(relation, audience, frozenset()),
+    ):
+        assert list(scans(await town.plan(statement, limit=21))) == []
+
+
+async def test_the_newest_of_a_category_are_found_through_an_index(town):
+    names = frozenset({"category_id"})
+    statement = page_statement(loaders.jobs.newest, Audience.PUBLIC, names, backward=False, placed=False)
+
+    assert list(scans(await town.plan(statement, limit=21, category_id=make.CATEGORY_ID))) == []
+
+
+async def test_bid_ranges_are_found_through_an_index(town):
+    plan = await town.plan(summary_statement(loaders.proposals.bids), keys=town.keys["jobs"])
+
+    assert list(scans(plan)) == []
+
+
+async def test_what_happened_since_is_found_through_an_index(town):
+    stream = job_stream(town.keys["jobs"][0])
+    since = sa.select(Event).where(Event.stream == stream, Event.sequence > 1).order_by(Event.sequence).limit(100)
+
+    assert list(scans(await town.plan(since))) == []
+
+
+async def test_what_is_due_is_found_through_an_index(town):
+    now = wall_clock()
+    due = sa.or_(Job.expires_at <= now, (Job.expires_at <= now + timedelta(days=5)) & Job.warned_at.is_(None))
+    asked = sa.select(Job).where(Job.state == JobState.OPEN, due).order_by(Job.id).limit(100)
+
+    assert list(scans(await town.plan(asked))) == []
+
+
+def test_the_town_has_the_big_tables():
+    assert {kind.__tablename__ for kind in (Job, Proposal, Contract, Milestone, Event)} <= BIG
