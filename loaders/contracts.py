@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loaders.batch import Relation
 from models.base import VIEWER, Audience
-from models.contracts import Contract, Milestone
+from models.contracts import Contract, ContractAttachment, Milestone
 from models.errors import NotFound
+from models.media import Upload
 
 by_id = Relation(Contract, Contract.id)
 of_viewer = Relation(
@@ -20,6 +21,12 @@ of_viewer = Relation(
 of_job = Relation(Contract, Contract.job_id, order=(Contract.id,))
 of_proposal = Relation(Contract, Contract.proposal_id)
 milestone = Relation(Milestone, Milestone.id)
+attachments = Relation(
+    Upload,
+    ContractAttachment.contract_id,
+    order=(ContractAttachment.added_at, Upload.id),
+    via=(ContractAttachment, ContractAttachment.upload_id == Upload.id),
+)
 milestones = Relation(Milestone, Milestone.contract_id, order=(Milestone.position,))
 
 
@@ -33,3 +40,26 @@ async def lock_with_milestone(
     if contract is None:
         raise NotFound
     return contract, await session.get_one(Milestone, milestone_id, with_for_update={"key_share": True})
+
+
+async def lock(session: AsyncSession, contract_id: UUID, viewer_id: UUID, audience: Audience) -> Contract:
+    """The contract, held until the transaction ends; unseen is not found."""
+    query = select(Contract).where(Contract.id == contract_id, Contract.seen_by(audience))
+    found: Contract | None = await session.scalar(query.with_for_update(key_share=True), {"viewer_id": viewer_id})
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def count_attachments(session: AsyncSession, contract_id: UUID) -> int:
+    """How many files a held contract has."""
+    query = select(func.count()).where(ContractAttachment.contract_id == contract_id)
+    return await session.scalar(query) or 0
+
+
+async def attachment(session: AsyncSession, contract_id: UUID, upload_id: UUID) -> ContractAttachment:
+    """The place of a file with a held contract."""
+    found = await session.get(ContractAttachment, (contract_id, upload_id))
+    if found is None:
+        raise NotFound(path=("upload_id",))
+    return found

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from loaders.batch import Relation
 from models.base import Audience
 from models.errors import NotFound
-from models.jobs import Category, Job, JobSkill, JobState, JobWords, Skill
+from models.jobs import Category, Job, JobAttachment, JobSkill, JobState, JobWords, Skill
+from models.media import Upload
 
 by_id = Relation(Job, Job.id)
 newest = Relation(
@@ -31,6 +32,12 @@ newest = Relation(
 of_client = Relation(Job, Job.client_id, order=(Job.id,), descending=True)
 skills = Relation(Skill, JobSkill.job_id, order=(Skill.name,), via=(JobSkill, JobSkill.skill_id == Skill.id))
 skill = Relation(Skill, Skill.id)
+attachments = Relation(
+    Upload,
+    JobAttachment.job_id,
+    order=(JobAttachment.position,),
+    via=(JobAttachment, JobAttachment.upload_id == Upload.id),
+)
 category = Relation(Category, Category.id)
 categories = Relation(Category, order=(Category.name, Category.id))
 all_skills = Relation(Skill, order=(Skill.name, Skill.id))
@@ -63,6 +70,17 @@ async def replace_skills(session: AsyncSession, job_id: UUID, skill_ids: Collect
     """Let a held job ask for these skills and no others."""
     await session.execute(delete(JobSkill).where(JobSkill.job_id == job_id))
     session.add_all(JobSkill(job_id=job_id, skill_id=skill_id) for skill_id in skill_ids)
+
+
+async def attached(session: AsyncSession, job_id: UUID) -> Sequence[UUID]:
+    """The uploads attached to a held job."""
+    return (await session.scalars(select(JobAttachment.upload_id).where(JobAttachment.job_id == job_id))).all()
+
+
+async def replace_attachments(session: AsyncSession, job: Job, upload_ids: Sequence[UUID]) -> None:
+    """Let a held job have these attachments and no others."""
+    await session.execute(delete(JobAttachment).where(JobAttachment.job_id == job.id))
+    session.add_all(JobAttachment.of(job, upload_ids))
 
 
 async def in_catalogue(session: AsyncSession, words: JobWords) -> tuple[bool, int]:

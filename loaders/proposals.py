@@ -71,6 +71,12 @@ async def parts(session: AsyncSession, proposal_id: UUID) -> Sequence[ProposalMi
     return (await session.scalars(query.order_by(ProposalMilestone.position))).all()
 
 
+async def attached(session: AsyncSession, proposal_id: UUID) -> Sequence[UUID]:
+    """The uploads attached to a held proposal."""
+    query = select(ProposalAttachment.upload_id).where(ProposalAttachment.proposal_id == proposal_id)
+    return [upload_id for upload_id in await session.scalars(query) if upload_id]
+
+
 async def drop_parts(session: AsyncSession, proposal_id: UUID) -> None:
     """Take the milestones and attachments off a proposal, to be said anew."""
     await session.execute(delete(ProposalMilestone).where(ProposalMilestone.proposal_id == proposal_id))

@@ -392,6 +392,7 @@ class ClientProfile(Profile, Base):
     city: Mapped[str | None]
     description: Mapped[str | None]
     employee_count: Mapped[int | None]
+    photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     joined_at: Mapped[datetime]
     version: Mapped[int]
 
@@ -468,6 +469,8 @@ class FreelancerProfile(Profile, Base):
     birth_date: Mapped[date | None]
     languages: Mapped[list[str]] = mapped_column(ARRAY(Text))
     skills: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    photo_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id"), index=True)
+    resume_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     joined_at: Mapped[datetime]
     version: Mapped[int]
 

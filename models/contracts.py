@@ -17,13 +17,16 @@ from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Unique
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.accounts import Account, shown
-from models.base import VIEWER, Audience, Identified, named
-from models.errors import Conflict, refuses
+from models.base import VIEWER, Audience, Base, Identified, named
+from models.errors import Conflict, Forbidden, refuses
 from models.jobs import BudgetKind, Job
+from models.media import Upload, UploadGroup, seen_with
 from models.money import BPS, Currency
 from models.payments import TariffKind
 from models.proposals import Proposal, ProposalDecided, ProposalMilestone
 from models.states import Party, Step, possible, take
+
+ATTACHMENTS_MAX = 50
 
 refuses("uq_contracts_proposal_id")(ProposalDecided)
 
@@ -50,6 +53,13 @@ class MilestoneAction(enum.Enum):
     """What may be done with a milestone."""
 
     START = "START"
+
+
+class TooManyAttachments(Conflict):
+    """A contract is no archive."""
+
+    code = "TOO_MANY_ATTACHMENTS"
+    message = f"A contract has at most {ATTACHMENTS_MAX} attachments."
 
 
 class ContractNotActive(Conflict):
@@ -130,6 +140,27 @@ class Contract(Identified):
         if self.state is not ContractState.ACTIVE:
             raise ContractNotActive
 
+    def attach(self, upload: Upload, by: Account, *, count: int, at: datetime) -> "ContractAttachment":
+        """Put a file with an active contract, which has `count` already; each party may, from its own uploads."""
+        self._must_be_partys(by)
+        self.must_be_active()
+        if count >= ATTACHMENTS_MAX:
+            raise TooManyAttachments
+        upload.keep(by, UploadGroup.ATTACHMENTS, at=at)
+        return ContractAttachment(contract_id=self.id, upload_id=upload.id, added_at=at)
+
+    def detach(self, upload: Upload, by: Account, *, at: datetime) -> None:
+        """Take a file off an active contract: whoever put it there may."""
+        self._must_be_partys(by)
+        self.must_be_active()
+        if upload.owner_id != by.id:
+            raise Forbidden
+        upload.let_go(at=at)
+
+    def _must_be_partys(self, account: Account) -> None:
+        if not self.parties(account):
+            raise Forbidden
+
     def parties(self, account: Account | None) -> frozenset[Party]:
         """What somebody is to this contract."""
         if account is None:
@@ -201,3 +232,26 @@ class Milestone(Identified):
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
         """Whoever sees the contract."""
         return shown(audience, exists().where(Contract.id == cls.contract_id, Contract.seen_by(Audience.MEMBER)))
+
+
+class ContractAttachment(Base):
+    """A file that one of the parties put with a contract."""
+
+    __tablename__ = "contract_attachments"
+    __table_args__ = (UniqueConstraint("upload_id"),)
+
+    contract_id: Mapped[UUID] = mapped_column(ForeignKey("contracts.id"), primary_key=True)
+    upload_id: Mapped[UUID] = mapped_column(ForeignKey("uploads.id"), primary_key=True)
+    added_at: Mapped[datetime]
+
+    contract: Mapped[Contract] = relationship(lazy="raise")
+
+
+@seen_with
+def _seen_with_its_contract() -> ColumnElement[bool]:
+    """Both parties see what either put with the contract."""
+    return exists().where(
+        ContractAttachment.upload_id == Upload.id,
+        Contract.id == ContractAttachment.contract_id,
+        Contract.seen_by(Audience.MEMBER),
+    )

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, or_, text, true
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, exists, or_, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.accounts import LINE_MAX, Account, Role, check_text
 from models.base import VIEWER, Audience, Base, Identified, named
 from models.config import Config, option
 from models.errors import Checks, Conflict, Forbidden, Invalid, Problem, Stale
+from models.media import Upload, seen_with
 from models.money import AMOUNT_MAX_CENTS, Currency
 from models.states import Party, Step, possible, take
 
@@ -27,6 +28,7 @@ TITLE_MIN, TITLE_MAX = 3, 120
 DESCRIPTION_MAX = 20_000
 SKILLS_MIN, SKILLS_MAX = 1, 15
 WANTED_MAX = 100
+ATTACHMENTS_MAX = 10
 
 OPEN_DAYS = option(
     "jobs.open_days", default=30, least=1, most=365, means="Days a job stays open after it is published or renewed."
@@ -196,6 +198,7 @@ class JobWords:
     budget: Budget
     location: str | None = None
     freelancers_wanted: int = 1
+    attachment_ids: Sequence[UUID] = ()
 
     def check(self, check: Checks) -> None:
         """Everything that can be told from the words alone."""
@@ -211,6 +214,11 @@ class JobWords:
             1 <= self.freelancers_wanted <= WANTED_MAX,
             "freelancers_wanted",
             f"A job wants 1 to {WANTED_MAX} freelancers.",
+        )
+        check.require(
+            len(set(self.attachment_ids)) <= ATTACHMENTS_MAX,
+            "attachment_ids",
+            f"A job has at most {ATTACHMENTS_MAX} attachments.",
         )
         self.budget.check(check)
 
@@ -389,6 +397,35 @@ class JobSkill(Base):
     skill_id: Mapped[UUID] = mapped_column(ForeignKey("skills.id"), primary_key=True)
 
     job: Mapped[Job] = relationship(lazy="raise")
+
+
+class JobAttachment(Base):
+    """A file that belongs to a job."""
+
+    __tablename__ = "job_attachments"
+    __table_args__ = (UniqueConstraint("upload_id"),)
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    upload_id: Mapped[UUID] = mapped_column(ForeignKey("uploads.id"), primary_key=True)
+    position: Mapped[int]
+
+    job: Mapped[Job] = relationship(lazy="raise")
+
+    @classmethod
+    def of(cls, job: Job, upload_ids: Sequence[UUID]) -> "list[JobAttachment]":
+        """The files in the order in which they were named, each once."""
+        return [
+            cls(job_id=job.id, upload_id=upload_id, position=position)
+            for position, upload_id in enumerate(dict.fromkeys(upload_ids))
+        ]
+
+
+@seen_with
+def _seen_with_its_job() -> ColumnElement[bool]:
+    """Whoever is signed in and sees a job sees its attachments."""
+    return exists().where(
+        JobAttachment.upload_id == Upload.id, Job.id == JobAttachment.job_id, Job.seen_by(Audience.MEMBER)
+    )
 
 
 def must_be_in_catalogue(words: JobWords, *, category_known: bool, skills_known: int) -> None:

@@ -16,10 +16,11 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, exists, or_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from models.accounts import LINE_MAX, Account, check_text, shown
+from models.accounts import LINE_MAX, Account, FreelancerProfile, check_text, shown
 from models.base import VIEWER, Audience, Identified, named
 from models.errors import Checks, Conflict, Stale, refuses
 from models.jobs import BudgetKind, Duration, Job, JobState
+from models.media import Upload, seen_with
 from models.money import AMOUNT_MAX_CENTS, Currency
 from models.states import Party, Step, must_be_possible, possible, take
 
@@ -92,10 +93,11 @@ class MilestoneWords:
 
 @dataclass(frozen=True)
 class AttachmentWords:
-    """Something to look at elsewhere."""
+    """Something to look at: elsewhere, or a file that was brought here."""
 
     name: str
-    url: str
+    url: str | None = None
+    upload_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,11 @@ class ProposalWords:
     milestones: Sequence[MilestoneWords]
     currency: Currency = Currency.USD
     attachments: Sequence[AttachmentWords] = ()
+
+    @property
+    def upload_ids(self) -> list[UUID]:
+        """The uploads among the attachments."""
+        return [attachment.upload_id for attachment in self.attachments if attachment.upload_id]
 
     def check(self, check: Checks, job: Job, today: date) -> None:
         """Milestones are wanted, worth something, not in the past, and on fixed jobs sum to the bid."""
@@ -142,7 +149,12 @@ class ProposalWords:
         for index, attachment in enumerate(self.attachments[:ATTACHMENTS_MAX]):
             at = ("attachments", str(index))
             check_text(check, attachment.name, (*at, "name"), LINE_MAX, least=1)
-            check.require(is_web_address(attachment.url), (*at, "url"), "This is not an http or https address.")
+            there = (attachment.url is None) is not (attachment.upload_id is None)
+            check.require(there, (*at, "url"), "An attachment is at an address, or is an upload.")
+            if attachment.url is not None:
+                check.require(is_web_address(attachment.url), (*at, "url"), "This is not an http or https address.")
+        once = len(set(self.upload_ids)) == len(self.upload_ids)
+        check.require(once, "attachments", "Attach an upload once.")
 
 
 def is_web_address(url: str) -> bool:
@@ -341,11 +353,16 @@ class ProposalAttachment(ProposalPart):
     """Something a freelancer wants the client to look at."""
 
     __tablename__ = "proposal_attachments"
-    __table_args__ = (UniqueConstraint("proposal_id", "position"),)
+    __table_args__ = (
+        UniqueConstraint("proposal_id", "position"),
+        UniqueConstraint("upload_id"),
+        CheckConstraint("num_nonnulls(url, upload_id) = 1", name="address_or_upload"),
+    )
 
     proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposals.id", ondelete="CASCADE"))
     name: Mapped[str]
-    url: Mapped[str]
+    url: Mapped[str | None]
+    upload_id: Mapped[UUID | None] = mapped_column(ForeignKey("uploads.id"))
 
     proposal: Mapped[Proposal] = relationship(lazy="raise")
 
@@ -353,6 +370,29 @@ class ProposalAttachment(ProposalPart):
     def of(cls, proposal: Proposal, words: ProposalWords) -> "list[ProposalAttachment]":
         """The attachments in the order in which they were named."""
         return [
-            cls(proposal_id=proposal.id, position=position, name=attachment.name.strip(), url=attachment.url)
+            cls(
+                proposal_id=proposal.id,
+                position=position,
+                name=attachment.name.strip(),
+                url=attachment.url,
+                upload_id=attachment.upload_id,
+            )
             for position, attachment in enumerate(words.attachments)
         ]
+
+
+@seen_with
+def _seen_with_its_proposal() -> ColumnElement[bool]:
+    """Whoever sees a proposal sees its attachments."""
+    return exists().where(ProposalAttachment.upload_id == Upload.id, ProposalAttachment.seen_by(Audience.MEMBER))
+
+
+@seen_with
+def _seen_by_whom_she_proposed_to() -> ColumnElement[bool]:
+    """A freelancer's resume is read by the clients of jobs that she has a proposal on, until she withdraws it."""
+    return exists().where(
+        FreelancerProfile.resume_id == Upload.id,
+        Proposal.freelancer_id == FreelancerProfile.id,
+        Proposal.state != ProposalState.WITHDRAWN,
+        Proposal.has_client(),
+    )

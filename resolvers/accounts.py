@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import loaders.accounts
+import resolvers.media
 from loaders.work import UnitOfWork
 from models.accounts import (
     ACCESS_SECONDS,
@@ -29,6 +30,7 @@ from models.accounts import (
     check_password,
 )
 from models.errors import Checks, NotFound
+from models.media import UploadGroup
 from resolvers.context import Context
 
 KEPT = timedelta(days=30)
@@ -201,6 +203,40 @@ async def edit_freelancer(ctx: Context, *, words: FreelancerWords, version: int 
         profile = await _my_profile(ctx, work)
         profile.edit(words, version, at=ctx.now())
     return profile
+
+
+async def set_client_photo(ctx: Context, *, upload_id: UUID | None) -> ClientProfile:
+    """Show another photo of oneself as a client, or none."""
+    async with ctx.writing() as work:
+        profile = await loaders.accounts.lock_client(work, ctx.me.id)
+        if profile is None:
+            raise NotAClient
+        await _exchange_one(ctx, work, profile.photo_id, upload_id, UploadGroup.PHOTOS)
+        profile.photo_id = upload_id
+    return profile
+
+
+async def set_freelancer_photo(ctx: Context, *, upload_id: UUID | None) -> FreelancerProfile:
+    """Show another photo of oneself as a freelancer, or none."""
+    async with ctx.writing() as work:
+        profile = await _my_profile(ctx, work)
+        await _exchange_one(ctx, work, profile.photo_id, upload_id, UploadGroup.PHOTOS)
+        profile.photo_id = upload_id
+    return profile
+
+
+async def set_resume(ctx: Context, *, upload_id: UUID | None) -> FreelancerProfile:
+    """Have another resume, or none; clients of jobs one has a proposal on may read it."""
+    async with ctx.writing() as work:
+        profile = await _my_profile(ctx, work)
+        await _exchange_one(ctx, work, profile.resume_id, upload_id, UploadGroup.RESUME)
+        profile.resume_id = upload_id
+    return profile
+
+
+async def _exchange_one(ctx: Context, work: UnitOfWork, old: UUID | None, new: UUID | None, group: UploadGroup) -> None:
+    olds, news = ([one] if one else [] for one in (old, new))
+    await resolvers.media.exchange(ctx, work, old=olds, new=news, group=group)
 
 
 async def _my_profile(ctx: Context, work: UnitOfWork) -> FreelancerProfile:

@@ -1,14 +1,17 @@
 """What is done with work on offer: written down, published, changed, renewed, closed."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import loaders.jobs
 import loaders.proposals
+import resolvers.media
 from loaders.work import UnitOfWork
 from models.activity import JOBS_STREAM, EventKind, account_stream, event, job_stream, proposal_stream
 from models.errors import NotFound
-from models.jobs import WARNING_DAYS, Job, JobSkill, JobWords, must_be_in_catalogue
+from models.jobs import WARNING_DAYS, Job, JobAttachment, JobSkill, JobWords, must_be_in_catalogue
+from models.media import UploadGroup
 from resolvers.context import Context
 
 SWEEP_MAX = 100
@@ -20,8 +23,10 @@ async def draft(ctx: Context, *, words: JobWords) -> Job:
     async with ctx.writing() as work:
         job = Job.draft(ctx.me, words, at=ctx.now())
         await _must_be_in_catalogue(work, words)
+        await resolvers.media.exchange(ctx, work, old=(), new=words.attachment_ids, group=UploadGroup.ATTACHMENTS)
         work.add(job)
         work.add_all(JobSkill(job_id=job.id, skill_id=skill_id) for skill_id in set(words.skill_ids))
+        work.add_all(JobAttachment.of(job, words.attachment_ids))
     return job
 
 
@@ -33,9 +38,16 @@ async def edit(ctx: Context, *, job_id: UUID, words: JobWords, version: int | No
         job.edit(me, words, version)
         await _must_be_in_catalogue(work, words)
         await loaders.jobs.replace_skills(work, job.id, set(words.skill_ids))
+        await _replace_attachments(ctx, work, job, words.attachment_ids)
         work.leave(event(job_stream(job.id), EventKind.JOB_EDITED, job, by=me.id, at=ctx.now()))
         await _tell_proposers(ctx, work, job, EventKind.JOB_EDITED)
     return job
+
+
+async def _replace_attachments(ctx: Context, work: UnitOfWork, job: Job, upload_ids: Sequence[UUID]) -> None:
+    old = await loaders.jobs.attached(work, job.id)
+    await resolvers.media.exchange(ctx, work, old=old, new=upload_ids, group=UploadGroup.ATTACHMENTS)
+    await loaders.jobs.replace_attachments(work, job, upload_ids)
 
 
 async def _must_be_in_catalogue(work: UnitOfWork, words: JobWords) -> None:

@@ -1,7 +1,7 @@
 """What is done with files: requested, brought, let go."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import loaders.accounts
 import loaders.media
+from loaders.work import UnitOfWork
 from media.depot import delivered_name, gather, kind_of
 from models.media import LINK_SECONDS, UPLOAD_SECONDS, Upload, UploadGroup, UploadWords
 from resolvers.context import Context
@@ -146,3 +147,17 @@ async def sweep(ctx: Context) -> int:
         for upload in await loaders.media.lock_swept(work, [upload.id for upload in ended]):
             upload.forget_bytes()
     return len(due)
+
+
+async def exchange(
+    ctx: Context, work: UnitOfWork, *, old: Collection[UUID], new: Collection[UUID], group: UploadGroup
+) -> None:
+    """Attach these uploads of one's own where those were: what is in both stays, what is only in `old` is let go."""
+    coming, going = set(new) - set(old), set(old) - set(new)
+    if not coming | going:
+        return
+    for upload in await loaders.media.lock_several(work, coming | going, *ctx.eyes):
+        if upload.id in coming:
+            upload.keep(ctx.me, group, at=ctx.now())
+        else:
+            upload.let_go(at=ctx.now())

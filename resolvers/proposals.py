@@ -9,10 +9,12 @@ import loaders.payments
 import loaders.proposals
 import resolvers.activity
 import resolvers.jobs
+import resolvers.media
 from loaders.work import UnitOfWork
 from models.activity import Event, EventKind, account_stream, contract_stream, event, job_stream, proposal_stream
 from models.contracts import Contract, Milestone
 from models.jobs import Job
+from models.media import UploadGroup
 from models.proposals import (
     Proposal,
     ProposalAttachment,
@@ -28,6 +30,7 @@ async def submit(ctx: Context, *, job_id: UUID, words: ProposalWords) -> Proposa
     async with ctx.writing() as work:
         job = await loaders.jobs.hold_open(work, job_id, *ctx.eyes)
         proposal = Proposal.submit(job, me, words, at=ctx.now())
+        await resolvers.media.exchange(ctx, work, old=(), new=words.upload_ids, group=UploadGroup.ATTACHMENTS)
         work.add(proposal)
         _add_parts(work, proposal, words)
         _tell(ctx, work, proposal, EventKind.PROPOSAL_SUBMITTED, job.client_id)
@@ -58,6 +61,8 @@ async def edit(ctx: Context, *, proposal_id: UUID, words: ProposalWords, version
     async with ctx.writing() as work:
         job, proposal = await _lock(ctx, work, proposal_id)
         proposal.edit(job, me, words, version, at=ctx.now())
+        old = await loaders.proposals.attached(work, proposal.id)
+        await resolvers.media.exchange(ctx, work, old=old, new=words.upload_ids, group=UploadGroup.ATTACHMENTS)
         await loaders.proposals.drop_parts(work, proposal.id)
         _add_parts(work, proposal, words)
         _tell(ctx, work, proposal, EventKind.PROPOSAL_EDITED, None)

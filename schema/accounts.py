@@ -2,10 +2,12 @@
 
 from datetime import date, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 
 import loaders.accounts
+import loaders.media
 import models.accounts
 import resolvers.accounts
 from models.accounts import ClientWords, FreelancerWords, ItemKind, ItemWords, Role
@@ -28,6 +30,7 @@ from schema.edges import (
     shows,
 )
 from schema.errors import Refused
+from schema.media import Upload
 from schema.scalars import Money, MoneyInput, described, key_of
 
 described(
@@ -55,6 +58,7 @@ class Client(Node):
     city: str | None = column("Where it is.")
     description: str | None = column("What it says of itself.")
     employee_count: int | None = column("How many people work there.")
+    photo: Upload | None = one("A picture.", loaders.media.by_id, "photo_id")
     joined_at: datetime = column("Since when it is a client here.")
     version: int = column("Counts the edits; send it with the next one, so as not to overwrite somebody else's.")
 
@@ -83,6 +87,10 @@ class Freelancer(Node):
     hourly_rate: Money | None = priced("What an hour of hers usually costs.", "hourly_rate_cents")
     languages: list[str] = column("The languages she works in; a set, whatever the case.")
     skills: list[str] = column("What she can do; a set, whatever the case.")
+    photo: Upload | None = one("A picture.", loaders.media.by_id, "photo_id")
+    resume: Upload | None = one(
+        "Her resume, for herself and for clients whose jobs she has a proposal on.", loaders.media.by_id, "resume_id"
+    )
     items: list[ProfileItem] = many("Education, experience and achievements.", loaders.accounts.items)
     joined_at: datetime = column("Since when she is a freelancer here.")
     version: int = column("Counts the edits; send it with the next one, so as not to overwrite somebody else's.")
@@ -168,6 +176,16 @@ EditClientResult = Annotated[
 ]
 EditFreelancerResult = Annotated[
     Freelancer | Refused, strawberry.union("EditFreelancerResult", description="The profile as it is now, or why not.")
+]
+SetClientPhotoResult = Annotated[
+    Client | Refused, strawberry.union("SetClientPhotoResult", description="The profile as it is now, or why not.")
+]
+SetFreelancerPhotoResult = Annotated[
+    Freelancer | Refused,
+    strawberry.union("SetFreelancerPhotoResult", description="The profile as it is now, or why not."),
+]
+SetResumeResult = Annotated[
+    Freelancer | Refused, strawberry.union("SetResumeResult", description="The profile as it is now, or why not.")
 ]
 AddProfileItemResult = Annotated[
     ProfileItem | Refused, strawberry.union("AddProfileItemResult", description="The item as it is now, or why not.")
@@ -269,6 +287,27 @@ class EditFreelancerInput:
         return FreelancerWords(**said, hourly_rate_cents=cents)
 
 
+@strawberry.input(description="A picture of oneself as a client.")
+class SetClientPhotoInput:
+    upload_id: strawberry.ID | None = strawberry.field(
+        default=None, description="A photo of yours that has arrived; none takes the picture away."
+    )
+
+
+@strawberry.input(description="A picture of oneself as a freelancer.")
+class SetFreelancerPhotoInput:
+    upload_id: strawberry.ID | None = strawberry.field(
+        default=None, description="A photo of yours that has arrived; none takes the picture away."
+    )
+
+
+@strawberry.input(description="A resume.")
+class SetResumeInput:
+    upload_id: strawberry.ID | None = strawberry.field(
+        default=None, description="A resume of yours that has arrived; none takes it away."
+    )
+
+
 @strawberry.input(description="Something to put on one's profile.")
 class AddProfileItemInput:
     kind: ItemKind = strawberry.field(description="Which list to put it on.")
@@ -292,6 +331,10 @@ class EditProfileItemInput:
 @strawberry.input(description="An item of one's profile.")
 class RemoveProfileItemInput:
     item_id: strawberry.ID = strawberry.field(description="The item.")
+
+
+def _upload_key(text: str | None) -> UUID | None:
+    return key_of("upload", text, "upload_id") if text else None
 
 
 def _words(input: object, *others: str) -> dict[str, Any]:
@@ -361,6 +404,20 @@ class AccountMutations:
     async def edit_freelancer(self, info: Info, input: EditFreelancerInput) -> EditFreelancerResult:
         words = input.words()
         return shown(await resolvers.accounts.edit_freelancer(info.context, words=words, version=input.version))
+
+    @strawberry.mutation(description="Show another photo of yourself as a client, or none.")
+    async def set_client_photo(self, info: Info, input: SetClientPhotoInput) -> SetClientPhotoResult:
+        upload_id = _upload_key(input.upload_id)
+        return shown(await resolvers.accounts.set_client_photo(info.context, upload_id=upload_id))
+
+    @strawberry.mutation(description="Show another photo of yourself as a freelancer, or none.")
+    async def set_freelancer_photo(self, info: Info, input: SetFreelancerPhotoInput) -> SetFreelancerPhotoResult:
+        upload_id = _upload_key(input.upload_id)
+        return shown(await resolvers.accounts.set_freelancer_photo(info.context, upload_id=upload_id))
+
+    @strawberry.mutation(description="Have another resume, or none. Clients you have a proposal with may read it.")
+    async def set_resume(self, info: Info, input: SetResumeInput) -> SetResumeResult:
+        return shown(await resolvers.accounts.set_resume(info.context, upload_id=_upload_key(input.upload_id)))
 
     @strawberry.mutation(description="Put a degree, a position or an achievement on your profile.")
     async def add_profile_item(self, info: Info, input: AddProfileItemInput) -> AddProfileItemResult:

@@ -28,6 +28,8 @@ described(
     PROPOSAL_ACCEPTED="The client accepted a proposal.",
     CONTRACT_STARTED="A contract began.",
     MILESTONE_STARTED="The freelancer began to work on a milestone.",
+    ATTACHMENT_ADDED="A party put a file with a contract.",
+    ATTACHMENT_REMOVED="A party took a file off a contract.",
 )
 
 

@@ -19,6 +19,7 @@ from schema.activity import Happened, cursor_of
 from schema.edges import Info, Node, column, many, one, priced, shown, shows
 from schema.errors import Refused
 from schema.jobs import Job
+from schema.media import Upload
 from schema.proposals import Proposal
 from schema.scalars import Money, described, key_of
 
@@ -79,12 +80,34 @@ class Contract(Node):
     freelancer: Freelancer = one("Who works.", loaders.accounts.freelancer, "freelancer_id")
     job: Job | None = one("The job it came from; nothing once it was removed.", loaders.jobs.by_id, "job_id")
     proposal: Proposal = one("The proposal it came from.", loaders.proposals.by_id, "proposal_id")
+    attachments: list[Upload] = many("The files that either party put with it.", loaders.contracts.attachments)
     milestones: list[Milestone] = many("The parts of the work, in order.", loaders.contracts.milestones)
 
 
 StartMilestoneResult = Annotated[
     Milestone | Refused, strawberry.union("StartMilestoneResult", description="The milestone as it is now, or why not.")
 ]
+
+
+AttachToContractResult = Annotated[
+    Contract | Refused, strawberry.union("AttachToContractResult", description="The contract as it is now, or why not.")
+]
+DetachFromContractResult = Annotated[
+    Contract | Refused,
+    strawberry.union("DetachFromContractResult", description="The contract as it is now, or why not."),
+]
+
+
+@strawberry.input(description="A file to put with a contract.")
+class AttachToContractInput:
+    contract_id: strawberry.ID = strawberry.field(description="The contract.")
+    upload_id: strawberry.ID = strawberry.field(description="An attachment of yours that has arrived.")
+
+
+@strawberry.input(description="A file to take off a contract.")
+class DetachFromContractInput:
+    contract_id: strawberry.ID = strawberry.field(description="The contract.")
+    upload_id: strawberry.ID = strawberry.field(description="An upload that you put with it.")
 
 
 @strawberry.input(description="A milestone to begin to work on.")
@@ -109,6 +132,18 @@ class ContractQueries:
 
 @strawberry.type
 class ContractMutations:
+    @strawberry.mutation(description="Put a file of yours with an active contract, for both parties to read.")
+    async def attach_to_contract(self, info: Info, input: AttachToContractInput) -> AttachToContractResult:
+        contract_id = key_of("contract", input.contract_id, "contract_id")
+        upload_id = key_of("upload", input.upload_id, "upload_id")
+        return shown(await resolvers.contracts.attach(info.context, contract_id=contract_id, upload_id=upload_id))
+
+    @strawberry.mutation(description="Take a file that you put with an active contract off it; it is deleted.")
+    async def detach_from_contract(self, info: Info, input: DetachFromContractInput) -> DetachFromContractResult:
+        contract_id = key_of("contract", input.contract_id, "contract_id")
+        upload_id = key_of("upload", input.upload_id, "upload_id")
+        return shown(await resolvers.contracts.detach(info.context, contract_id=contract_id, upload_id=upload_id))
+
     @strawberry.mutation(description="Begin to work on a milestone of your contract.")
     async def start_milestone(self, info: Info, input: StartMilestoneInput) -> StartMilestoneResult:
         milestone_id = key_of("milestone", input.milestone_id, "milestone_id")

@@ -36,7 +36,8 @@ from schema.edges import (
     shows,
 )
 from schema.errors import Refused
-from schema.scalars import Money, MoneyInput, described, key_of
+from schema.media import Upload
+from schema.scalars import Money, MoneyInput, described, key_in, key_of
 
 if TYPE_CHECKING:
     from schema.proposals import Proposal
@@ -138,6 +139,9 @@ class Job(Node):
     client: Client = one("Who offers it.", loaders.accounts.client, "client_id")
     category: Category = one("The field of work.", loaders.jobs.category, "category_id")
     skills: list[Skill] = many("What it asks for.", loaders.jobs.skills)
+    attachments: list[Upload] = many(
+        "The files that belong to it, for whoever is signed in and sees it.", loaders.jobs.attachments
+    )
     proposal_count: int = count(
         "How many proposals there are, but for withdrawn ones; everybody may know.", loaders.proposals.standing
     )
@@ -213,22 +217,24 @@ class CreateJobInput:
     budget: BudgetInput = strawberry.field(description="What it pays.")
     location: str | None = strawberry.field(default=None, description="Where it is to be done, if that matters.")
     freelancers_wanted: int = strawberry.field(default=1, description="1 to 100.")
+    attachment_ids: list[strawberry.ID] = strawberry.field(
+        default_factory=list, description="Up to 10 attachments of yours that have arrived."
+    )
 
     def words(self) -> JobWords:
         """Read the input as the house speaks, and say everything that is wrong with it at once."""
-        category_id = key_of("category", self.category_id, "category_id")
-        skill_ids = [key_of("skill", skill_id, "skill_ids") for skill_id in self.skill_ids]
         with Checks() as check:
             words = JobWords(
                 title=self.title,
                 description=self.description,
-                category_id=category_id,
-                skill_ids=skill_ids,
+                category_id=key_in(check, "category", self.category_id, "category_id"),
+                skill_ids=[key_in(check, "skill", skill_id, "skill_ids") for skill_id in self.skill_ids],
                 experience=self.experience,
                 duration=self.duration,
                 budget=self.budget.read(check),
                 location=self.location,
                 freelancers_wanted=self.freelancers_wanted,
+                attachment_ids=[key_in(check, "upload", one, "attachment_ids") for one in self.attachment_ids],
             )
             words.check(check)
         return words

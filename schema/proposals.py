@@ -9,8 +9,10 @@ import strawberry
 import loaders.accounts
 import loaders.contracts
 import loaders.jobs
+import loaders.media
 import loaders.proposals
 import models.proposals
+import resolvers.media
 import resolvers.proposals
 from models.errors import Checks
 from models.jobs import Duration
@@ -20,7 +22,8 @@ from schema.activity import Happened, cursor_of
 from schema.edges import Info, Node, column, many, one, priced, shown, shows
 from schema.errors import Refused
 from schema.jobs import Job, JobIdArgument
-from schema.scalars import Money, MoneyInput, described, key_of
+from schema.media import Upload
+from schema.scalars import Money, MoneyInput, described, key_in, key_of
 
 if TYPE_CHECKING:
     from schema.contracts import Contract
@@ -56,7 +59,17 @@ class ProposalMilestone:
 @strawberry.type(description="Something the freelancer wants the client to look at.")
 class ProposalAttachment:
     name: str = column("What it is called.")
-    url: str = column("Where it is: an http or https address, as the freelancer gave it.")
+    upload: Upload | None = one("The file, if it was brought here.", loaders.media.by_id, "upload_id")
+
+    @strawberry.field(
+        description="Where it is: an http or https address, as the freelancer gave it, or the address of the file, "
+        "which is good for some minutes."
+    )
+    async def url(root: Any, info: Info) -> str | None:  # noqa: N805 - strawberry names the parent root
+        if root.url is not None:
+            return root.url
+        upload = await info.context.loaders.one(loaders.media.by_id, root.upload_id)
+        return resolvers.media.address(info.context, upload) if upload else None
 
 
 @strawberry.type(description="A freelancer's offer to do a job; seen by her and by the job's client.")
@@ -140,7 +153,16 @@ class MilestoneInput:
 @strawberry.input(description="Something the client is to look at.")
 class AttachmentInput:
     name: str = strawberry.field(description="1 to 200 characters.")
-    url: str = strawberry.field(description="An http or https address.")
+    url: str | None = strawberry.field(default=None, description="An http or https address; or else an upload.")
+    upload_id: strawberry.ID | None = strawberry.field(
+        default=None, description="An attachment of yours that has arrived; or else an address."
+    )
+
+    def read(self, check: Checks, index: int) -> AttachmentWords:
+        """Read the input as the house speaks."""
+        path = ("attachments", str(index), "upload_id")
+        upload_id = key_in(check, "upload", self.upload_id, path) if self.upload_id else None
+        return AttachmentWords(self.name, self.url, upload_id)
 
 
 @strawberry.input(description="What a freelancer offers.")
@@ -164,7 +186,7 @@ class ProposalWordsInput:
                 bid_cents=self.bid.cents(check, "bid"),
                 currency=self.bid.currency,
                 milestones=[part.read(check, index) for index, part in enumerate(self.milestones)],
-                attachments=[AttachmentWords(given.name, given.url) for given in self.attachments],
+                attachments=[given.read(check, index) for index, given in enumerate(self.attachments)],
             )
 
 

@@ -51,6 +51,15 @@ def key_of(noun: str, text: str, path: str = "id") -> UUID:
     return key
 
 
+def key_in(check: Checks, noun: str, text: str, path: str | tuple[str, ...]) -> UUID:
+    """Read an id among other fields: what is wrong with it is noted, to be said with the rest."""
+    try:
+        return key_of(noun, text)
+    except BadId as bad:
+        check.require(False, path, bad.message)
+        return UUID(int=0)
+
+
 def _write_moment(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
