@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -29,8 +29,8 @@ AT_ONCE_MAX = 8
 
 FRESH_SECONDS = 60.0
 SPOOL = ".incoming"
-PEOPLES = re.compile(r"[0-9a-f]{32}\.[a-z]+")
-"""What files that people bring are called."""
+PEOPLES = re.compile(r"[0-9a-f]{32}")
+"""What files that people bring are called, but for how their names end."""
 
 VARIANT_MARK = "@"
 """Parts a name from its variant; `safe_name` never lets it into a name."""
@@ -41,6 +41,11 @@ class TooSlow(Refusal):
 
     code = "UPLOAD_TOO_SLOW"
     message = "The body took too long to come in."
+
+
+def is_peoples(stem: str) -> bool:
+    """Whether a file of this name was brought by a person; nothing else ever is called so."""
+    return PEOPLES.fullmatch(stem) is not None
 
 
 def kind_of(group: UploadGroup) -> Group:
@@ -164,29 +169,34 @@ class Depot:
         )
 
 
-async def gather(
-    body: AsyncIterator[bytes], target: Path, kind: Group, *, most: int, seconds: float, exactly: int | None = None
-) -> int:
+async def gather(body: AsyncIterator[bytes], target: Path, kind: Group, *, exactly: int) -> None:
     """Write a body down as it comes, never holding much of it; refuse it at the first sign that it is not right."""
-    intake = Intake(target, kind, most if exactly is None else min(most, exactly))
+    intake = Intake(target, kind, exactly, UploadDiffers)
     try:
-        async with asyncio.timeout(seconds):
-            async for chunk in body:
-                await intake.take(chunk)
-            await intake.finish()
-    except TimeoutError:
-        raise TooSlow from None
+        async for chunk in body:
+            await intake.take(chunk)
+        await intake.finish()
     finally:
         intake.close()
-    if exactly is not None and intake.size != exactly:
+    if intake.size != exactly:
         raise UploadDiffers(f"{exactly} bytes were announced, and {intake.size} came.")
-    return intake.size
+
+
+@asynccontextmanager
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """Refuse a body that takes longer than that to come in."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise TooSlow from None
 
 
 class Intake:
     """A file that grows as a body comes in, looked at when its first bytes are there and measured all the time."""
 
-    def __init__(self, target: Path, kind: Group, most: int) -> None:
+    def __init__(self, target: Path, kind: Group, most: int, too_much: type[Refusal] = TooLarge) -> None:
+        self._too_much = too_much
         self._file = target.open("wb", buffering=0)
         self._kind = kind
         self._most = most
@@ -198,7 +208,7 @@ class Intake:
         """Take the next bytes."""
         self.size += len(chunk)
         if self.size > self._most:
-            raise TooLarge(f"This file is larger than {self._most} bytes.")
+            raise self._too_much(f"This file has more than {self._most} bytes.")
         self._waiting += chunk
         if not self._looked and self.size >= HEAD_BYTES:
             self._kind.must_take(bytes(self._waiting[:HEAD_BYTES]))
@@ -230,7 +240,8 @@ def _write_all(number: int, data: bytearray) -> None:
 
 def delivered_name(filename: str, group: UploadGroup) -> str:
     """What a file that a machine brings is called: as the machine says, as far as that is harmless."""
-    name = safe_name(filename, kind_of(group).suffix)
-    if PEOPLES.fullmatch(name):
+    suffix = kind_of(group).suffix
+    name = safe_name(filename, suffix)
+    if is_peoples(name.removesuffix(suffix)):
         raise Unacceptable("Names of 32 hexadecimal digits are for what people bring.")
     return name

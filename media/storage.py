@@ -3,14 +3,18 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
+
+from models.errors import Busy
 
 KEY = re.compile(r"[a-z]{1,40}/[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,99}(?:@[a-z]{1,20}\.[a-z]{1,5})?")
 """The only form of a name that is ever handed on: one folder, one file, nothing that leads anywhere."""
@@ -38,6 +42,17 @@ class Found:
     size: int
     mark: str
     sha256: str | None
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Say that what keeps the files is away as everything that is away for a moment is said."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        raise Busy from error
 
 
 class Storage:
@@ -74,63 +89,57 @@ class Storage:
         """Keep a local file under a key, in the place of whatever was there."""
         assert KEY.fullmatch(key), key
         facts = {"Content-Type": mime_type, DIGEST: sha256} if self._remembers else None
-        await obstore.put_async(
-            self._store,
-            key,
-            path,
-            attributes=facts,
-            chunk_size=PART_BYTES,
-            max_concurrency=PARTS_AT_ONCE,
-        )
+        with _reaching():
+            await obstore.put_async(
+                self._store, key, path, attributes=facts, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+            )
 
     async def head(self, key: str) -> Found | None:
         """What is under a key, if anything is."""
         if not self._leads_here(key):
             return None
         try:
-            got = await obstore.get_async(self._store, key, options={"head": True})
+            with _reaching():
+                got = await obstore.get_async(self._store, key, options={"head": True})
         except FileNotFoundError:
             return None
         mark = got.meta["e_tag"] or got.meta["last_modified"].isoformat()
-        return Found(got.meta["size"], mark, self._digest(got.attributes))
-
-    @staticmethod
-    def _digest(attributes: Mapping[str, str]) -> str | None:
-        return attributes.get(DIGEST)
+        return Found(got.meta["size"], mark, got.attributes.get(DIGEST))
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to `end`, a chunk at a time; nothing at all if the file has gone meanwhile."""
         if not self._leads_here(key) or start >= end:
             return
         try:
-            got = await obstore.get_async(self._store, key, options={"range": (start, end)})
+            with _reaching():
+                got = await obstore.get_async(self._store, key, options={"range": (start, end)})
+                async for chunk in got.stream(min_chunk_size=CHUNK_BYTES):
+                    yield bytes(chunk)
         except FileNotFoundError:
             return
-        async for chunk in got.stream(min_chunk_size=CHUNK_BYTES):
-            yield bytes(chunk)
 
     async def delete(self, *keys: str) -> None:
         """Let files go; one that is not there is as good as gone."""
         for key in keys:
             if self._leads_here(key):
-                try:
+                with suppress(FileNotFoundError), _reaching():
                     await obstore.delete_async(self._store, key)
-                except FileNotFoundError:
-                    continue
 
     async def names(self, group: str) -> list[str]:
         """The names of the first files of a group, in some order."""
         assert KEY.fullmatch(f"{group}/a"), group
         found: list[str] = []
-        async for batch in self._store.list(group, chunk_size=LIST_MAX):
-            found += (entry["path"].removeprefix(f"{group}/") for entry in batch)
-            if len(found) >= LIST_MAX:
-                break
+        with _reaching():
+            async for batch in self._store.list(group, chunk_size=LIST_MAX):
+                found += (entry["path"].removeprefix(f"{group}/") for entry in batch)
+                if len(found) >= LIST_MAX:
+                    break
         return [name for name in found[:LIST_MAX] if KEY.fullmatch(f"{group}/{name}")]
 
-    async def check(self) -> None:
-        """Raise if nothing can be kept here just now."""
-        await obstore.list_with_delimiter_async(self._store, "icons")
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether files can be kept here just now, as far as that can be told without asking over a network."""
+        return True
 
     def _leads_here(self, key: str) -> bool:
         return KEY.fullmatch(key) is not None
@@ -152,7 +161,8 @@ class Directory(Storage):
     async def put(self, key: str, path: Path, *, mime_type: str, sha256: str) -> None:  # noqa: ARG002
         """Keep a local file under a key; it is on the disk when this returns, and moved rather than copied."""
         assert self._leads_here(key), key
-        await asyncio.to_thread(self._move, path, self.root / key)
+        with _reaching():
+            await asyncio.to_thread(self._move, path, self.root / key)
 
     def _move(self, path: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,10 +170,10 @@ class Directory(Storage):
         path.replace(target)
         _settle(target.parent)
 
-    async def check(self) -> None:
-        """Raise if nothing can be kept here just now."""
-        if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
-            raise OSError(f"{self.root} cannot be written to")
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether the directory is there and can be written to."""
+        return os.access(self.root, os.R_OK | os.W_OK | os.X_OK)
 
     async def names(self, group: str) -> list[str]:
         """The names of the first files of a group; links are not among them."""

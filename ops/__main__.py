@@ -23,11 +23,11 @@ def up(_: argparse.Namespace) -> int:
     return launcher.run()
 
 
-def serve(_: argparse.Namespace) -> int:
+def serve(arguments: argparse.Namespace) -> int:
     """Run the web server."""
     import uvicorn
 
-    from ops import app, go
+    from ops import app, go, wire
 
     _settle()
     go.wait()
@@ -36,13 +36,13 @@ def serve(_: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         uvicorn.run(
-            f"{app.__name__}:from_environment",
+            f"{app.__name__}:{'media_from_environment' if arguments.only else 'from_environment'}",
             factory=True,
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
             loop="uvloop",
-            http="httptools",
+            http=wire.Protocol,
             ws_max_size=65_536,
             timeout_graceful_shutdown=DRAIN_SECONDS,
             access_log=False,
@@ -129,6 +129,8 @@ def main() -> int:
     for verb in (up, serve, work, migrate, seed, admin, sdl):
         added = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
         added.set_defaults(run=verb)
+        if verb is serve:
+            added.add_argument("--only", choices=["media"], help="a server of files alone")
         if verb is sdl:
             added.add_argument("--check", action="store_true", help="only compare")
         if verb is admin:

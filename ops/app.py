@@ -18,19 +18,23 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 import loaders.accounts
+import resolvers.media
 import schema.root
 from loaders.batch import Loaders
 from loaders.pages import Seal
 from loaders.work import read_steadily
 from media.depot import Depot
+from media.server import Credentials, Desk, MediaServer
 from media.storage import Storage
 from media.tickets import Addresses
 from media.workshop import Workshop
 from models.accounts import Account
 from models.config import Config
-from ops import graphiql, logs
+from models.media import Upload
+from ops import graphiql, logs, wire
 from ops.auth import Argon2, BadToken, KeyRing, bearer
 from ops.database import Database
 from ops.demo import PASSWORD
@@ -84,13 +88,15 @@ class House:
         )
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator["House"]:
-        """Listen to the bell, and let go of everything at the end."""
-        await self.hub.start()
+    async def open(self, *, with_bell: bool = True) -> AsyncIterator["House"]:
+        """Listen to the bell, unless nobody here does, and let go of everything at the end."""
+        if with_bell:
+            await self.hub.start()
         try:
             yield self
         finally:
-            await self.hub.stop()
+            if with_bell:
+                await self.hub.stop()
             await self.depot.close()
             await self.database.engine.dispose()
 
@@ -133,7 +139,52 @@ class House:
         return await read_steadily(self.database.reading, owner)
 
 
-def build(house: House) -> Starlette:
+class Front:
+    """What a request meets first: files are carried by themselves, everything else is the application's."""
+
+    def __init__(self, application: Starlette, media: MediaServer) -> None:
+        self._application = application
+        self._media = media
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand it to whom it is for."""
+        if scope["type"] == "http" and self._media.serves(scope["path"]):
+            await self._media(scope, receive, send)
+        else:
+            await self._application(scope, receive, send)
+
+
+def media_of(house: House) -> MediaServer:
+    """Put the media server together; what it takes in is nobody's request, so each has surroundings of its own."""
+    settings = house.settings
+
+    async def arrive(**given: Any) -> Upload:
+        return await resolvers.media.arrive(house.context(), **given)
+
+    async def deliver(**given: Any) -> Upload:
+        return await resolvers.media.deliver(house.context(), **given)
+
+    credentials = None
+    if settings.upload_user and settings.upload_password:
+        credentials = Credentials(settings.upload_user, settings.upload_password)
+    desk = Desk(arrive, deliver)
+    return MediaServer(house.depot, desk, credentials=credentials, origins=settings.origins, clock=house.clock)
+
+
+def build_media(house: House) -> Front:
+    """Put together a server of files alone."""
+    media = media_of(house)
+    health = Health(house.database, None, house.depot.storage)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
+        async with house.open(with_bell=False):
+            yield wire.state(media.quick)
+
+    return Front(Starlette(routes=health.routes(), lifespan=lifespan), media)
+
+
+def build(house: House) -> Front:
     """Put the web application together."""
     settings = house.settings
     graphql = GraphQLApp(
@@ -144,7 +195,8 @@ def build(house: House) -> Starlette:
         introspection=settings.introspection,
         expires_at=lambda context: context.expires_at,
     )
-    health = Health(house.database, house.hub)
+    health = Health(house.database, house.hub, house.depot.storage)
+    media = media_of(house)
 
     async def drain() -> None:
         health.is_closing = True
@@ -152,10 +204,10 @@ def build(house: House) -> Starlette:
         house.hub.dismiss()
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with house.open():
             drain_before_exit(drain)
-            yield
+            yield wire.state(media.quick)
 
     routes = [
         Route("/graphql", graphql),
@@ -163,7 +215,7 @@ def build(house: House) -> Starlette:
         *health.routes(),
         *(graphiql.routes() if settings.graphiql else []),
     ]
-    return Starlette(routes=routes, middleware=_middleware(settings), lifespan=lifespan)
+    return Front(Starlette(routes=routes, middleware=_middleware(settings), lifespan=lifespan), media)
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -210,8 +262,17 @@ def _drain_then(
     loop.call_soon_threadsafe(lambda: asyncio.ensure_future(finish()))
 
 
-def from_environment() -> Starlette:
+def from_environment() -> Front:
     """What `uvicorn --factory` calls in each of its processes."""
+    return build(_house())
+
+
+def media_from_environment() -> Front:
+    """What it calls for a server of files alone."""
+    return build_media(_house())
+
+
+def _house() -> House:
     settings = Settings.of(os.environ)
     logs.configure(settings.log_level, as_json=settings.log_json)
-    return build(House.of(settings))
+    return House.of(settings)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from media.storage import Storage
 from ops import migrate
 from ops.database import Database
 from ops.hub import RedisHub
@@ -22,14 +23,18 @@ class Health:
     """What a load balancer and a supervisor ask."""
 
     database: Database
-    hub: RedisHub
+    hub: RedisHub | None
+    """Where there is one; a server of files alone has none."""
+    storage: Storage
     is_closing: bool = False
 
     async def problems(self) -> list[str]:
         """List what keeps this process from taking traffic."""
         found = ["closing"] if self.is_closing else []
-        if not self.hub.connected:
+        if self.hub is not None and not self.hub.connected:
             found.append("redis")
+        if not self.storage.is_at_hand:
+            found.append("storage")
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), self.database.reading() as session:
                 revision = await session.scalar(text("select version_num from alembic_version"))

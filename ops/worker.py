@@ -1,4 +1,4 @@
-"""What happens by itself: time passing over jobs and sessions."""
+"""What happens by itself: time passing over jobs, sessions and uploads."""
 
 import asyncio
 import signal
@@ -8,6 +8,7 @@ import structlog
 
 import resolvers.accounts
 import resolvers.jobs
+import resolvers.media
 from ops.app import House
 from resolvers.context import Context
 
@@ -16,7 +17,7 @@ log = structlog.get_logger(__name__)
 ROUND_SECONDS = 15.0
 
 Chore = Callable[[Context], Awaitable[int]]
-CHORES: tuple[Chore, ...] = (resolvers.jobs.expire_due, resolvers.accounts.sweep)
+CHORES: tuple[Chore, ...] = (resolvers.jobs.expire_due, resolvers.accounts.sweep, resolvers.media.sweep)
 """Each does a bounded amount, says how much, and may be run twice, at once, and by several workers."""
 
 

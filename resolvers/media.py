@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import loaders.accounts
 import loaders.media
 from loaders.work import UnitOfWork
-from media.depot import delivered_name, gather, kind_of
+from media.depot import delivered_name, gather, in_time, kind_of
+from media.forms import read_form
 from models.media import LINK_SECONDS, UPLOAD_SECONDS, Upload, UploadGroup, UploadWords
 from resolvers.context import Context
 
@@ -56,11 +56,12 @@ async def arrive(ctx: Context, *, ticket: str, body: AsyncIterator[bytes], lengt
         upload = await loaders.media.lock_any(work, upload_id)
         upload.must_have_size(length)
         until = upload.take(at=ctx.now(), config=ctx.config)
-    kind, seconds = kind_of(upload.group), ctx.config[UPLOAD_SECONDS]
+    kind = kind_of(upload.group)
     async with _attempt(ctx, upload, until):
         with ctx.depot.place() as place:
             source = place / "body"
-            await gather(body, source, kind, most=upload.size, exactly=upload.size, seconds=seconds)
+            async with in_time(ctx.config[UPLOAD_SECONDS]):
+                await gather(body, source, kind, exactly=upload.size)
             made = await ctx.depot.workshop.make(source, kind, place)
             upload.must_be_in_time(until, at=ctx.now())
             assert upload.stored_name is not None
@@ -94,14 +95,19 @@ async def _undo(ctx: Context, upload: Upload, until: datetime) -> None:
             (await loaders.media.lock_any(work, upload.id)).give_back(until)
 
 
-async def deliver(ctx: Context, *, group: UploadGroup, filename: str, source: Path, into: Path) -> Upload:
-    """Put a machine's file in the place of whatever it brought under that name before.
+async def deliver(ctx: Context, *, group: UploadGroup, content_type: bytes, body: AsyncIterator[bytes]) -> Upload:
+    """Put the file in a machine's form in the place of whatever it brought under that name before.
 
     Of two at once the file is the one that was put away last, whole.
     """
-    stored_name = delivered_name(filename, group)
-    made = await ctx.depot.workshop.make(source, kind_of(group), into)
-    stored = await ctx.depot.put_away(made, group, stored_name)
+    kind = kind_of(group)
+    with ctx.depot.place() as place:
+        source = place / "body"
+        async with in_time(ctx.config[UPLOAD_SECONDS]):
+            filename = await read_form(body, content_type, source, kind, most=ctx.config[group.bytes_max])
+        stored_name = delivered_name(filename, group)
+        made = await ctx.depot.workshop.make(source, kind, place)
+        stored = await ctx.depot.put_away(made, group, stored_name)
     async with ctx.writing() as work:
         upload = await loaders.media.lock_delivered(work, group, stored_name)
         if upload is None:

@@ -81,7 +81,11 @@ async def database_url(new_database: Callable[[str], Awaitable[str]]) -> str:
 
 
 @pytest.fixture(scope="session")
-async def settings(addresses: servers.Addresses, new_database: Callable[[str], Awaitable[str]]) -> Settings:
+async def settings(
+    addresses: servers.Addresses,
+    new_database: Callable[[str], Awaitable[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Settings:
     url = await new_database("shared")
     await asyncio.to_thread(migrate.to_head, url)
     return Settings(
@@ -91,6 +95,9 @@ async def settings(addresses: servers.Addresses, new_database: Callable[[str], A
         signing_keys=(SigningKey("test", bytes(32)),),
         password_memory_kib=32,
         channel_prefix=f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}:",
+        media_url=tmp_path_factory.mktemp("media").as_uri(),
+        upload_user="machine",
+        upload_password="a password that only the tests know",
     )
 
 

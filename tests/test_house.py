@@ -17,7 +17,10 @@ TOOLS = {
     "schema": {"root", "edges", "errors", "scalars", "limits"},
     "resolvers": {"context", "hub"},
     "loaders": {"batch", "pages", "work"},
-    "media": {"depot", "kinds", "placeholders", "server", "storage", "tickets", "workbench", "workshop"},
+    "media": {
+        *("answers", "depot", "forms", "kinds", "placeholders", "server", "shelf", "storage", "tickets"),
+        *("workbench", "workshop"),
+    },
     "models": {"base", "errors", "states", "money"},
 }
 

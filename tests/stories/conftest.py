@@ -67,7 +67,7 @@ async def site(
     url = await new_database("stories")
     await asyncio.to_thread(migrate.to_head, url)
     logs = tmp_path_factory.mktemp("site")
-    told = environment(url, addresses.redis_url, f"{url.rpartition('/')[2]}:")
+    told = environment(url, addresses.redis_url, f"{url.rpartition('/')[2]}:", logs)
     made = Site(
         told, Server(told, logs / "a.log"), Server(told, logs / "b.log"), Process("work", told, logs / "worker.log")
     )
@@ -94,7 +94,7 @@ def ground() -> Iterator[local.Local]:
 async def frail_site(ground: local.Local, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     await asyncio.to_thread(migrate.to_head, ground.database_url)
     logs = tmp_path_factory.mktemp("frail")
-    told = environment(ground.database_url, ground.redis_url, "frail:")
+    told = environment(ground.database_url, ground.redis_url, "frail:", logs)
     made = Site(told, Server(told, logs / "a.log"), Server(told, logs / "b.log"))
     try:
         yield made

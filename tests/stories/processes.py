@@ -24,6 +24,7 @@ STOP_SECONDS = 30.0
 POLL_SECONDS = 0.02
 SIGNING_SEED = bytes(range(32))
 SIGNING_KID = "stories"
+MACHINE = ("machine", "a password that only the stories know")
 
 
 async def until(holds: Callable[[], Awaitable[Any]], seconds: float = SECONDS) -> Any:
@@ -34,7 +35,7 @@ async def until(holds: Callable[[], Awaitable[Any]], seconds: float = SECONDS) -
         return found
 
 
-def environment(database_url: str, redis_url: str, channel_prefix: str) -> dict[str, str]:
+def environment(database_url: str, redis_url: str, channel_prefix: str, home: Path) -> dict[str, str]:
     """What the processes of one house are told, and nothing of what this process was told."""
     seed = base64.urlsafe_b64encode(SIGNING_SEED).decode()
     return {
@@ -46,6 +47,9 @@ def environment(database_url: str, redis_url: str, channel_prefix: str) -> dict[
         "WORKUP_PASSWORD_MEMORY_KIB": "32",
         "WORKUP_LOG_LEVEL": "WARNING",
         "WORKUP_LOG_JSON": "on",
+        "WORKUP_HOME": str(home),
+        "UPLOAD_USER": MACHINE[0],
+        "UPLOAD_PASSWORD": MACHINE[1],
     }
 
 
