@@ -24,7 +24,7 @@ from models.base import Audience
 from models.config import Config
 from models.contracts import Contract, Milestone
 from models.jobs import Job, JobSkill, JobState
-from models.proposals import Proposal, ProposalMilestone, ProposalState
+from models.proposals import Proposal, ProposalState
 from ops import migrate
 from ops.app import wall_clock
 from ops.database import Database
@@ -43,7 +43,14 @@ BIG = {
 }
 """Tables that grow with what people do; to read a small one from end to end may well be the best way."""
 
-CLIENTS, FREELANCERS, JOBS, OFFERS_EACH = 150, 400, 1_500, 3
+CLIENTS, FREELANCERS, JOBS, OFFERS_EACH = 300, 600, 3_000, 2
+KEYS = slice(5, 13)
+"""Whom we ask for: a handful among many, as a page of a page is."""
+
+PARTS = """
+insert into proposal_milestones (id, proposal_id, position, description, amount_cents, currency)
+select gen_random_uuid(), id, position, 'A part', 100, 'USD' from proposals, generate_series(0, 2) as position
+"""
 
 BY_KEY: dict[str, Relation[Any]] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": relation
@@ -110,7 +117,6 @@ async def settle(database: Database) -> tuple[UUID, dict[str, list[UUID]]]:
         offer.state = ProposalState.ACCEPTED
     contracts = [make.contract(job, offer) for job, offer in zip(jobs[::3], hired, strict=True)]
     milestones = [make.milestone(contract, position=position) for contract in contracts for position in range(3)]
-    parts = [part for offer in offers for part in ProposalMilestone.of(offer, make.proposal_words())]
     events = [
         Event(stream=job_stream(job.id), sequence=sequence, kind=EventKind.JOB_EDITED, subject="job",
               subject_id=job.id, at=wall_clock())
@@ -122,14 +128,14 @@ async def settle(database: Database) -> tuple[UUID, dict[str, list[UUID]]]:
         for _ in range(3)
     ]
     words = vars(ItemWords("Master"))
-    items = [ProfileItem(freelancer_id=one.id, kind=kind, **words) for one in freelancers for kind in ItemKind]
+    items = [ProfileItem(freelancer_id=one.id, kind=kind, **words) for one in freelancers for kind in [*ItemKind] * 4]
     batches: list[list[Any]] = [
         [*clients, *freelancers],
         [profile for one in (*clients, *freelancers) for profile in make.profiles(one)],
         [*sessions, *items, *jobs],
         [JobSkill(job_id=job.id, skill_id=make.SKILL_IDS[at % 15]) for at, job in enumerate(jobs)],
         offers,
-        [*parts, *contracts],
+        contracts,
         [*milestones, *events, *(StreamHead(stream=job_stream(job.id), sequence=3) for job in jobs[:700])],
     ]
     for batch in batches:
@@ -139,18 +145,20 @@ async def settle(database: Database) -> tuple[UUID, dict[str, list[UUID]]]:
                 columns = [column.key for column in sa.inspect(kind).columns]
                 values = [{key: row.get(key) for key in columns} for row in rows]
                 await connection.execute(sa.insert(kind.__table__), values)
+    async with database.engine.begin() as connection:
+        await connection.execute(sa.text(PARTS))
     ids = {
-        "sessions": [session.id for session in sessions[5:25]],
-        "profile_items": [item.id for item in items[5:25]],
-        "jobs": [job.id for job in jobs[5:25]],
-        "proposals": [offer.id for offer in offers[5:25]],
-        "contracts": [contract.id for contract in contracts[5:25]],
-        "milestones": [milestone.id for milestone in milestones[5:25]],
-        "client_profiles": [one.id for one in clients[5:25]],
-        "freelancer_profiles": [one.id for one in freelancers[5:25]],
-        "accounts": [one.id for one in clients[5:25]],
+        "sessions": [session.id for session in sessions[KEYS]],
+        "profile_items": [item.id for item in items[KEYS]],
+        "jobs": [job.id for job in jobs[KEYS]],
+        "proposals": [offer.id for offer in offers[KEYS]],
+        "contracts": [contract.id for contract in contracts[KEYS]],
+        "milestones": [milestone.id for milestone in milestones[KEYS]],
+        "client_profiles": [one.id for one in clients[KEYS]],
+        "freelancer_profiles": [one.id for one in freelancers[KEYS]],
+        "accounts": [one.id for one in clients[KEYS]],
         "categories": [make.CATEGORY_ID],
-        "skills": make.SKILL_IDS,
+        "skills": make.SKILL_IDS[KEYS],
     }
     return freelancers[5].id, ids
 

@@ -153,7 +153,6 @@ async def test_everything_wrong_with_a_job_is_said_at_once_in_the_names_of_the_s
     ]
 
 
-@pytest.mark.xfail(reason="what cannot be read is said first, and alone")
 async def test_ids_that_are_none_and_words_that_are_wrong_are_said_together(people, ask):
     wrong = words(title="x", categoryId="skill_1", skillIds=["x"])
 
