@@ -35,7 +35,6 @@ DRAWN_BYTES_MAX = 8_000_000
 DRAWN_MAX = 16
 
 ROOT = Path(__file__).parents[1]
-TOO_LONG = "This file takes too long to read."
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +115,10 @@ class Bench:
             raise RuntimeError(f"A bench of the media workshop does not start; it left with {await self._end()}.")
 
     async def work(self, job: dict[str, Any], seconds: float) -> Answer:
-        """Have a job done; whoever does not wait for its end, or waits in vain, costs the bench its process."""
+        """Have a job done; whoever does not wait for its end, or waits in vain, costs the bench its process.
+
+        What a file may cost is limited by CPU time. Whatever takes long without using it is due to others.
+        """
         await self.ready()
         self._jobs += 1
         try:
@@ -124,7 +126,7 @@ class Bench:
                 answer = await self._ask(job)
         except TimeoutError:
             await self._end()
-            raise Unacceptable(TOO_LONG) from None
+            raise Busy from None
         except (EOFError, OSError, LookupError, TypeError, ValueError) as error:
             await self._must_be_to_blame(error)
             raise Unacceptable from error
@@ -144,7 +146,7 @@ class Bench:
         writer, reader = self._pipes()
         writer.write(json.dumps(job).encode() + b"\n")
         await writer.drain()
-        facts = json.loads(await reader.readuntil())
+        facts = json.loads(await reader.readline())
         sizes = [int(size["bytes"]) for size in facts["drawn"]]
         if len(sizes) > DRAWN_MAX or any(size > DRAWN_BYTES_MAX for size in sizes):
             raise ValueError(sizes)
@@ -167,7 +169,7 @@ class Bench:
         code = await self._end()
         log.warning("media_bench_broken", exit_code=code, reason=repr(error))
         if code == -signal.SIGXCPU:
-            raise Unacceptable(TOO_LONG) from error
+            raise Unacceptable("This file takes too long to read.") from error
 
     async def _end(self) -> int | None:
         process, self._process = self._process, None
@@ -201,8 +203,9 @@ class Workshop:
         await self.close()
 
     async def open(self) -> None:
-        """Warm up the first bench; the others start when they are needed."""
-        await self._benches[0].ready()
+        """Warm up a bench; the others start when they are needed."""
+        async with self._bench() as bench:
+            await bench.ready()
 
     async def close(self) -> None:
         """End all benches; what is being worked on is refused as BUSY."""
@@ -229,7 +232,7 @@ class Workshop:
     async def _preview(self, bench: Bench, source: Path, group: Group, into: Path) -> dict[str, Piece]:
         try:
             answer = await self._work(bench, "preview", source, group, PREVIEW_SECONDS)
-        except (Unacceptable, TooLarge):
+        except (Unacceptable, TooLarge, Busy):
             # A document can be fine and yet be more than we care to draw.
             return {}
         return await asyncio.to_thread(_keep, answer, (PREVIEW,), PNG, into)
