@@ -3,6 +3,7 @@
 from tests.make.accounts import People, account, admin, client, freelancer, people, profiles
 from tests.make.contracts import contract, milestone
 from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
+from tests.make.media import upload
 from tests.make.proposals import proposal, proposal_words
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "profiles",
     "proposal",
     "proposal_words",
+    "upload",
 ]
