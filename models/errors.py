@@ -1,6 +1,6 @@
 """How the house says no: a refusal has a code for programs, a sentence for people, and costs nothing to say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -121,6 +121,16 @@ class Checks:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None and self._problems:
             raise Invalid(tuple(self._problems))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong so far."""
+        return tuple(self._problems)
+
+    def note(self, problems: Iterable[Problem]) -> None:
+        """Take over what was found to be wrong before."""
+        for problem in problems:
+            self.require(False, problem.path, problem.message)
 
     def require(self, holds: bool, path: str | tuple[str, ...], message: str) -> bool:
         """Note a problem unless the rule holds; a field is at fault once, and so is whatever holds it."""

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.accounts import LINE_MAX, Account, FreelancerProfile, check_text, shown
 from models.base import VIEWER, Audience, Identified, named
-from models.errors import Checks, Conflict, Stale, refuses
+from models.errors import Checks, Conflict, Problem, Stale, refuses
 from models.jobs import BudgetKind, Duration, Job, JobState
 from models.media import Upload, seen_with
 from models.money import AMOUNT_MAX_CENTS, Currency
@@ -110,6 +110,8 @@ class ProposalWords:
     milestones: Sequence[MilestoneWords]
     currency: Currency = Currency.USD
     attachments: Sequence[AttachmentWords] = ()
+    misread: Sequence[Problem] = ()
+    """What could not be read of it; it is said together with everything else that is wrong."""
 
     @property
     def upload_ids(self) -> list[UUID]:
@@ -118,6 +120,7 @@ class ProposalWords:
 
     def check(self, check: Checks, job: Job, today: date) -> None:
         """Milestones are wanted, worth something, not in the past, and on fixed jobs sum to the bid."""
+        check.note(self.misread)
         check_text(check, self.cover_letter, "cover_letter", COVER_LETTER_MAX, least=1)
         check.require(0 < self.bid_cents <= AMOUNT_MAX_CENTS, "bid", "A bid is more than zero.")
         check.require(self.currency is job.budget_currency, "bid", "A bid is in the currency of the job.")
@@ -139,7 +142,7 @@ class ProposalWords:
             due = milestone.due_on is None or milestone.due_on >= today
             check.require(due, (*at, "due_on"), "A milestone cannot be due in the past.")
         total = sum(milestone.amount_cents for milestone in self.milestones)
-        if job.budget_kind is BudgetKind.FIXED:
+        if job.budget_kind is BudgetKind.FIXED and not self.misread:
             check.require(total == self.bid_cents, "milestones", "The milestones do not sum to the bid.")
 
     def _check_attachments(self, check: Checks) -> None:

@@ -176,18 +176,19 @@ class ProposalWordsInput:
     attachments: list[AttachmentInput] = strawberry.field(default_factory=list, description="Up to 10.")
 
     def words(self) -> ProposalWords:
-        """Read the input as the house speaks."""
-        with Checks() as check:
-            currencies = {self.bid.currency, *(milestone.amount.currency for milestone in self.milestones)}
-            check.require(len(currencies) == 1, "milestones", "Milestones are in the currency of the bid.")
-            return ProposalWords(
-                cover_letter=self.cover_letter,
-                duration=self.duration,
-                bid_cents=self.bid.cents(check, "bid"),
-                currency=self.bid.currency,
-                milestones=[part.read(check, index) for index, part in enumerate(self.milestones)],
-                attachments=[given.read(check, index) for index, given in enumerate(self.attachments)],
-            )
+        """Read the input as the house speaks; what cannot be read is said with whatever else is wrong."""
+        check = Checks()
+        currencies = {self.bid.currency, *(milestone.amount.currency for milestone in self.milestones)}
+        check.require(len(currencies) == 1, "milestones", "Milestones are in the currency of the bid.")
+        return ProposalWords(
+            cover_letter=self.cover_letter,
+            duration=self.duration,
+            bid_cents=self.bid.cents(check, "bid"),
+            currency=self.bid.currency,
+            milestones=[part.read(check, index) for index, part in enumerate(self.milestones)],
+            attachments=[given.read(check, index) for index, given in enumerate(self.attachments)],
+            misread=check.problems,
+        )
 
 
 @strawberry.input(description="A proposal on a job.")
