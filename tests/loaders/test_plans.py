@@ -190,7 +190,8 @@ def kinds_of_question(relation: Relation[Any], audience: Audience) -> dict[str, 
         "rows": rows_statement(relation, audience),
         "count": count_statement(relation, audience, frozenset()),
     }
-    if relation.order:
+    # What is ordered by the table between is short, and never read a page at a time.
+    if relation.order and all(place.class_ is relation.target for place in relation.order):
         for backward in (False, True):
             way = "backward" if backward else "forward"
             found[f"page {way}"] = page_statement(relation, audience, frozenset(), backward=backward, placed=False)

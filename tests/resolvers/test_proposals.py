@@ -28,8 +28,8 @@ from models.proposals import (
 from tests import make
 from tests.resolvers.test_storm import must_add_up
 
-JOBS_WITH_RIVALS = 500
-"""Each job is raced for twice: two accepts of one offer, and an accept of each of two rivals."""
+JOBS_WITH_RIVALS = 334
+"""Three accepts race for each job, two of one offer and one of its rival: a thousand pairs that may meet."""
 SUBMITS_AT_ONCE = 200
 DUELS_EACH = 40
 AT_ONCE = 3
