@@ -22,6 +22,9 @@ SAFE: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"sandbox"),
 ]
+VARY = ((b"vary", b"origin"),)
+"""Said where pages of some other origins may read an answer, and those of others not."""
+
 RANGE = re.compile(rb"bytes=(\d{0,19})-(\d{0,19})")
 
 

@@ -8,7 +8,8 @@ import asyncio
 import base64
 import binascii
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,10 +21,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from media import answers
 from media.answers import Headers, Part, Unsatisfiable, header, without
+from media.counter import Counter
 from media.depot import IDLE_SECONDS, Depot, TooSlow, is_peoples
 from media.forms import BadForm
 from media.kinds import GROUPS, Group, TooLarge, Unacceptable
-from media.shelf import Gap, Item, Shelf
+from media.shelf import Item, Shelf
 from media.storage import KEY
 from media.tickets import TicketExpired
 from models.errors import Busy, Conflict, Forbidden, NotFound, OutcomeUnknown, Refusal
@@ -35,14 +37,6 @@ CHALLENGE = (b"www-authenticate", b'Basic realm="uploads", charset="UTF-8"')
 LINGER_SECONDS = 10.0
 """How long a body is still read that was refused, so that the client gets to see why."""
 
-VARY = (b"vary", b"origin")
-NOT_PLAIN = {
-    *(b"authorization", b"content-length", b"expect", b"origin", b"transfer-encoding"),
-    *(b"if-none-match", b"if-range", b"range"),
-}
-"""Headers that make a request one that has to be thought about."""
-
-GAPS_MAX = 100
 PREFLIGHT_SECONDS = 86_400
 EXPOSED = b"etag, content-range, accept-ranges, x-placeholder"
 
@@ -187,8 +181,8 @@ class MediaServer:
         self._credentials = credentials
         self._origins = frozenset(origin.encode() for origin in origins)
         self._clock = clock
-        self._gaps: dict[tuple[str, str | None], tuple[bytes, bytes]] = {}
-        self._shelf = Shelf(depot.storage, lambda: asyncio.get_running_loop().time())
+        self._shelf = Shelf(depot.storage, time.monotonic)
+        self.counter = Counter(self._shelf, depot.addresses, clock, answers.VARY if self._origins else ())
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -211,51 +205,6 @@ class MediaServer:
             answer = said(500, {"success": False, "code": "INTERNAL", "message": "Something went wrong here."})
         self._allow(scope, answer)
         await _send(answer, scope, body, send)
-
-    def quick(self, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
-        """Answer a plain GET for something at hand, as `__call__` would; nothing if it takes more than that."""
-        if not target.startswith(b"/static/") or any(name in NOT_PLAIN for name, _ in headers):
-            return None
-        path, _, query = target.partition(b"?")
-        key = path[8:].decode("ascii", "replace")
-        known = self._shelf.at_hand(key)
-        if known is None or (isinstance(known, Item) and known.body is None):
-            return None
-        folder, _, name = key.partition("/")
-        group = GROUPS[folder]
-        if group.private:
-            return self._quick_private(known, group, name, query)
-        if isinstance(known, Item):
-            if not known.head:
-                known.head = self._head(answers.headers_of(known, group, name, None))
-            return known.head, known.body or b""
-        return self._quick_gap(group, name)
-
-    def _quick_private(self, known: Item | Gap, group: Group, name: str, query: bytes) -> tuple[bytes, bytes] | None:
-        if not query.startswith(b"link=") or b"&" in query or b"%" in query:
-            return None
-        try:
-            link = self._depot.addresses.link(group.name, name, query[5:].decode("ascii", "replace"), self._clock())
-        except Refusal:
-            return None
-        if isinstance(known, Item):
-            return self._head(answers.headers_of(known, group, name, link.save_as)), known.body or b""
-        return self._quick_gap(group, name)
-
-    def _quick_gap(self, group: Group, name: str) -> tuple[bytes, bytes]:
-        variant = answers.variant_of(name)
-        prepared = self._gaps.get((group.name, variant))
-        if prepared is None:
-            headers, body = answers.placeholder(group, name)
-            prepared = self._head(headers), body
-            if len(self._gaps) < GAPS_MAX:
-                self._gaps[group.name, variant] = prepared
-        return prepared
-
-    def _head(self, headers: Headers) -> bytes:
-        if self._origins:
-            headers = [*headers, VARY]
-        return b"HTTP/1.1 200 OK\r\n" + b"".join(b"%s: %s\r\n" % header for header in headers)
 
     def _answer(self, scope: Scope, body: "Body") -> Awaitable[Answer]:
         path, method = scope["path"], scope["method"]
@@ -401,7 +350,7 @@ class MediaServer:
         """Let pages of other origins read the answer, if they are among ours."""
         if not self._origins:
             return
-        answer.headers = [*answer.headers, VARY]
+        answer.headers = [*answer.headers, *answers.VARY]
         origin = header(scope["headers"], b"origin")
         if origin is not None and (origin in self._origins or b"*" in self._origins):
             answer.headers += [

@@ -179,7 +179,7 @@ def build_media(house: House) -> Front:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with house.open(with_bell=False):
-            yield wire.state(media.quick)
+            yield wire.state(media.counter)
 
     return Front(Starlette(routes=health.routes(), lifespan=lifespan), media)
 
@@ -207,7 +207,7 @@ def build(house: House) -> Front:
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with house.open():
             drain_before_exit(drain)
-            yield wire.state(media.quick)
+            yield wire.state(media.counter)
 
     routes = [
         Route("/graphql", graphql),

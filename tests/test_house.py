@@ -18,7 +18,7 @@ TOOLS = {
     "resolvers": {"context", "hub"},
     "loaders": {"batch", "pages", "work"},
     "media": {
-        *("answers", "depot", "forms", "kinds", "placeholders", "server", "shelf", "storage", "tickets"),
+        *("answers", "counter", "depot", "forms", "kinds", "placeholders", "server", "shelf", "storage", "tickets"),
         *("workbench", "workshop"),
     },
     "models": {"base", "errors", "states", "money"},

@@ -120,7 +120,7 @@ async def listening(house: House) -> AsyncIterator[Site]:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        yield wire.state(media.quick)
+        yield wire.state(media.counter)
 
     config = uvicorn.Config(
         Front(Starlette(lifespan=lifespan), media), http=wire.Protocol, log_config=None, server_header=False
