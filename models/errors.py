@@ -36,7 +36,9 @@ class Refusal(Exception):
     @property
     def extensions(self) -> dict[str, Any]:
         """What a GraphQL error carries where there is no union to answer with."""
-        return {"code": self.code}
+        if self.retry_after_seconds is None:
+            return {"code": self.code}
+        return {"code": self.code, "retryAfterSeconds": self.retry_after_seconds}
 
 
 class Unauthenticated(Refusal):

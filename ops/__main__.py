@@ -28,6 +28,8 @@ def serve(arguments: argparse.Namespace) -> int:
     import uvicorn
 
     from ops import app, go, wire
+    from ops.transport import protocol
+    from schema.limits import FRAME_BYTES_MAX
 
     _settle()
     go.wait()
@@ -43,7 +45,8 @@ def serve(arguments: argparse.Namespace) -> int:
             workers=settings.workers,
             loop="uvloop",
             http=wire.Protocol,
-            ws_max_size=65_536,
+            ws=protocol.Protocol,
+            ws_max_size=FRAME_BYTES_MAX,
             timeout_graceful_shutdown=DRAIN_SECONDS,
             access_log=False,
             log_level="warning",

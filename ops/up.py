@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 CHILDREN = {"web server": "serve", "worker": "work"}
 READY_SECONDS = 60.0
 # Longer than the children give themselves.
-DRAIN_SECONDS = 40.0
+DRAIN_SECONDS = 45.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.2
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

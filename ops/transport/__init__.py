@@ -71,10 +71,13 @@ class GraphQLApp:
     @property
     def running(self) -> int:
         """How many operations run on them."""
-        return sum(len(socket.running) for socket in self._sockets)
+        return sum(socket.load for socket in self._sockets)
 
     async def closing(self) -> None:
-        """End every operation on every websocket, close them all with 1012, and take no new ones."""
+        """Take no new websockets, end the operations on those there are, and close them with 1012.
+
+        Mutations are waited for, and one client that does not read delays nothing for long.
+        """
         self._closing = True
         await asyncio.gather(*(socket.restart() for socket in self._sockets), return_exceptions=True)
 

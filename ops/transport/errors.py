@@ -22,7 +22,10 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 TOO_COSTLY = "TOO_COSTLY"
 UNAUTHENTICATED = "UNAUTHENTICATED"
 RATE_LIMITED = "RATE_LIMITED"
+BUSY = "BUSY"
 INTERNAL = "INTERNAL"
+
+RETRY_AFTER = "retryAfterSeconds"
 
 MASK = "Something went wrong on our side."
 
@@ -72,6 +75,12 @@ def code_of(error: Exception) -> str | None:
     extensions = getattr(error, "extensions", None)
     code = extensions.get("code") if isinstance(extensions, dict) else None
     return code if isinstance(code, str) else None
+
+
+def retry_after(error: Exception) -> int | None:
+    """Read after how many seconds the same may be tried again, from an error that says so."""
+    extensions = getattr(error, "extensions", None)
+    return extensions.get(RETRY_AFTER) if isinstance(extensions, dict) else None
 
 
 def _located(error: Exception) -> GraphQLError:

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from ops.transport.asked import Asked, asked, asked_by_get, read_json
-from ops.transport.errors import INTERNAL, RATE_LIMITED, UNAUTHENTICATED, Rejected, present, rejected
+from ops.transport.errors import BUSY, INTERNAL, RETRY_AFTER, UNAUTHENTICATED, Rejected, present, rejected
 from ops.transport.operations import Answer, Operation, Operations
 from ops.transport.record import REQUEST_ID, Observe, Record, recorded, request_id
 
@@ -46,9 +46,7 @@ NOT_PREFLIGHTED = ("application/x-www-form-urlencoded", "multipart/form-data", "
 STATUSES = {
     UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     "FORBIDDEN": HTTPStatus.FORBIDDEN,
-    RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
-    "OVERLOADED": HTTPStatus.SERVICE_UNAVAILABLE,
-    "SERVICE_FROZEN": HTTPStatus.SERVICE_UNAVAILABLE,
+    BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
     INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """How HTTP says it when an operation never began for one of these reasons, whatever the media type."""
@@ -100,7 +98,7 @@ class HTTP:
                 answer = {"errors": present([error])}
                 body = orjson.dumps(answer)
             record.went(answer)
-            return _response(body, media, _status(answer, media))
+            return _response(body, media, _status(answer, media), _again(answer))
 
     async def _answer(self, request: Request, record: Record) -> Answer:
         operation = self.operations.prepare(await self._asked(request))
@@ -212,6 +210,14 @@ def _allowed(refusal: Rejected) -> dict[str, str]:
 def _refused(refusal: Rejected, media: str, headers: Mapping[str, str] | None = None) -> Response:
     answer = {"errors": present(refusal.errors)}
     return _response(orjson.dumps(answer), media, refusal.status or _status(answer, media), headers)
+
+
+def _again(answer: Answer) -> dict[str, str]:
+    """Say when to come back, if nothing began and one may."""
+    if "data" in answer:
+        return {}
+    seconds = [error["extensions"][RETRY_AFTER] for error in answer["errors"] if RETRY_AFTER in error["extensions"]]
+    return {"retry-after": str(max(seconds))} if seconds else {}
 
 
 def _response(body: bytes, media: str, status: int, headers: Mapping[str, str] | None = None) -> Response:

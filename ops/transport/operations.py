@@ -229,18 +229,13 @@ class Operations:
                 if isinstance(source, ExecutionResult):
                     yield {"errors": present(source.errors or [])}
                     return
-                async with aclosing(map_source_to_response_event(executor, source, _execute_event)) as results:
+                async with aclosing(
+                    map_source_to_response_event(executor, source, execute_subscription_event)
+                ) as results:
                     async for result in results:
                         yield _answer(result, extensions)
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             yield {"errors": present([error])}
-
-
-def _execute_event(executor: Executor[Any]) -> Any:
-    """Give each event a context of its own, so that nothing read for an earlier one is believed."""
-    if fresh := getattr(executor.context_value, "fresh", None):
-        executor.context_value = fresh()
-    return execute_subscription_event(executor)
 
 
 def _answer(result: ExecutionResult, extensions: MutableMapping[str, Any]) -> Answer:

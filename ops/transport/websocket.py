@@ -7,11 +7,13 @@
            └──10 s──► closed 4408         └──server stops──► closed 1012
 
 Each operation has a task and a context of its own, made from the socket's Authorization when it begins: a token
-that was revoked meanwhile begins nothing. A mutation that has begun is finished whoever hangs up, as over HTTP.
+that was revoked meanwhile begins nothing. When the context cannot be made just now, the greeting closes with 1013,
+and an operation that wanted to begin ends with an error of its own. A mutation that has begun is finished whoever
+hangs up, as over HTTP; a server that stops waits for it and sends its answer.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,10 +26,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.http.websocket_origin import is_same_origin, normalize_origin
 
 from ops.transport.asked import Asked, asked, read_json
-from ops.transport.errors import RATE_LIMITED, Rejected, code_of, present, rejected
+from ops.transport.errors import RATE_LIMITED, Rejected, code_of, present, rejected, retry_after
 from ops.transport.http import ContextFor
 from ops.transport.operations import Operation, Operations
 from ops.transport.record import Observe, Record, recorded
+from resolvers.hub import GoingAway
 
 log = structlog.get_logger(__name__)
 
@@ -35,11 +38,16 @@ PROTOCOL = "graphql-transport-ws"
 GREETING_SECONDS_MAX = 10
 SEND_SECONDS_MAX = 30
 """A client that does not read for so long is gone."""
+CLOSE_SECONDS_MAX = 2
+"""How long a client may take to hear that it is over."""
+FINISH_SECONDS_MAX = 10
+"""How long a server that stops waits for the mutations of a socket; uvicorn's own patience comes after it."""
 ID_CHARS_MAX = 200
 REASON_BYTES_MAX = 123
 """What fits into a close frame."""
 
 RESTARTING = 1012
+TRY_AGAIN_LATER = 1013
 BROKEN = 1011
 MALFORMED = 4400
 UNAUTHORIZED = 4401
@@ -87,10 +95,10 @@ class Running:
     operation: Operation | None = None
     task: asyncio.Task[None] | None = None
 
-    def abandon(self) -> None:
-        """Stop it, unless it is a mutation: those are finished once they have begun."""
-        if self.task and not (self.operation and self.operation.kind is OperationType.MUTATION):
-            self.task.cancel()
+    @property
+    def must_finish(self) -> bool:
+        """Whether it is a mutation: those are finished once they have begun."""
+        return self.operation is not None and self.operation.kind is OperationType.MUTATION
 
 
 @dataclass(slots=True, eq=False)
@@ -104,9 +112,17 @@ class Socket:
     observe: Observe | None
     running: dict[str, Running] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    """Of all that runs, and of mutations that nobody waits for any more."""
+    """Of all that runs."""
+    _abandoned: set[asyncio.Task[None]] = field(default_factory=set)
+    """Of mutations that nobody waits for any more."""
     _authorization: str | None = None
+    _restarting: bool = False
     _closed: bool = False
+
+    @property
+    def load(self) -> int:
+        """How many operations run; to give up the id of a mutation does not end it."""
+        return len(self.running) + len(self._abandoned)
 
     async def serve(self) -> None:
         """Accept the socket and speak the protocol until somebody hangs up."""
@@ -125,10 +141,23 @@ class Socket:
             await self._drop_all()
 
     async def restart(self) -> None:
-        """Tell the client that its operations are over and that it should come back, elsewhere."""
-        for name in list(self.running):
-            await self._send({"type": "complete", "id": name})
+        """End what can be begun again elsewhere, wait for the answers of mutations, and ask the client to come back."""
+        self._restarting = True
+        # What was asked for a moment ago begins, so that mutations are known from the rest.
+        await asyncio.sleep(0)
+        names = [name for name, running in self.running.items() if not running.must_finish]
+        for name in names:
             self._drop(name)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                for name in names:
+                    await self._send({"type": "complete", "id": name})
+        except (TimeoutError, Hangup, WebSocketDisconnect):
+            # It does not read, so there is nothing to wait for and nothing to tell.
+            self._closed = True
+            return
+        if finishing := [running.task for running in self.running.values() if running.task]:
+            await asyncio.wait(finishing, timeout=FINISH_SECONDS_MAX)
         await self.hang_up(RESTARTING, "Service restart")
 
     async def hang_up(self, code: int, reason: str) -> None:
@@ -137,7 +166,7 @@ class Socket:
             return
         self._closed = True
         with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
-            async with asyncio.timeout(SEND_SECONDS_MAX):
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
                 await self.websocket.close(code, reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore"))
 
     async def _greeted(self) -> datetime | None:
@@ -164,13 +193,13 @@ class Socket:
         if not isinstance(authorization, str | None):
             raise Hangup(MALFORMED, "Authorization must be a string")
         self._authorization = authorization
-        return await self._context()
-
-    async def _context(self) -> Any:
         try:
-            return await self.context_for(self.websocket, self._authorization)
+            return await self._context()
         except Exception as error:
             raise _hangup_for(error) from error
+
+    async def _context(self) -> Any:
+        return await self.context_for(self.websocket, self._authorization)
 
     async def _attend(self, until: datetime | None) -> None:
         """Take messages for as long as the client's token is good."""
@@ -222,15 +251,26 @@ class Socket:
             raise Hangup(MALFORMED, str(refusal)) from None
         if name in self.running:
             raise Hangup(ID_TAKEN, f"Subscriber for {name} already exists")
-        most = self.operations.limits.operations_per_socket
-        if len(self.running) >= most:
-            full = rejected(f"One socket carries at most {most} operations at once.", RATE_LIMITED)
-            await self._send({"type": "error", "id": name, "payload": present(full.errors)})
+        if refusals := self._refusals():
+            await self._send({"type": "error", "id": name, "payload": present(refusals)})
             return
         running = self.running[name] = Running(name, ask)
         running.task = asyncio.create_task(self._operate(running))
         self._tasks.add(running.task)
-        running.task.add_done_callback(self._tasks.discard)
+        running.task.add_done_callback(self._forget)
+
+    def _refusals(self) -> Sequence[Exception]:
+        """Say why nothing more may begin here, if so."""
+        most = self.operations.limits.operations_per_socket
+        if self._restarting:
+            return [GoingAway()]
+        if self.load >= most:
+            return rejected(f"One socket carries at most {most} operations at once.", RATE_LIMITED).errors
+        return []
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._abandoned.discard(task)
 
     async def _operate(self, running: Running) -> None:
         """Run one operation to its end, and hang up if that is what its end calls for."""
@@ -254,9 +294,12 @@ class Socket:
         record.is_of(operation)
         try:
             context = await self._context()
-        except Hangup as hangup:
-            record.outcome = "failed" if hangup.code == BROKEN else "refused"
-            raise
+        except Exception as error:
+            record.outcome = "refused" if code_of(error) else "failed"
+            if retry_after(error) is None:
+                raise _hangup_for(error) from error
+            await self._end(running, {"type": "error", "payload": present([error])})
+            return
         async with aclosing(self.operations.listen(operation, context)) as answers:
             async for answer in answers:
                 record.went(answer)
@@ -291,8 +334,13 @@ class Socket:
             raise Hangup(BROKEN, "You are not reading") from None
 
     def _drop(self, name: str) -> None:
-        if running := self.running.pop(name, None):
-            running.abandon()
+        running = self.running.pop(name, None)
+        if running is None or running.task is None:
+            return
+        if running.must_finish:
+            self._abandoned.add(running.task)
+        else:
+            running.task.cancel()
 
     async def _drop_all(self) -> None:
         """Stop what can be stopped, and wait for the rest."""
@@ -323,6 +371,8 @@ def _hangup_for(error: Exception) -> Hangup:
     """Choose the code that says why there is no context: who it is, or that we failed to find out."""
     if getattr(error, "expired", False):
         return Hangup(UNAUTHORIZED, "Token expired")
+    if retry_after(error) is not None:
+        return Hangup(TRY_AGAIN_LATER, "Try again later")
     if code_of(error):
         return Hangup(FORBIDDEN, "Forbidden")
     present([error])  # for the log

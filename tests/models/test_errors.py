@@ -7,6 +7,7 @@ from models.accounts import EmailTaken
 from models.base import Base
 from models.errors import (
     BY_CONSTRAINT,
+    Busy,
     Checks,
     Conflict,
     Invalid,
@@ -101,6 +102,7 @@ def test_a_stale_edit_carries_what_is_there_now():
 
 def test_a_refusal_carries_its_code_to_where_there_is_no_union():
     assert NotFound().extensions == {"code": "NOT_FOUND"}
+    assert Busy().extensions == {"code": "BUSY", "retryAfterSeconds": 1}
 
 
 def test_every_code_is_said_by_one_refusal():

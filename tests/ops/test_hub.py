@@ -530,7 +530,7 @@ async def test_stopping_wakes_everyone_and_says_why(make_hub):
 
     ends = await asyncio.gather(*waiting, at_the_door, return_exceptions=True)
     assert {type(end) for end in ends} == {GoingAway}
-    assert GoingAway().extensions == {"code": "GOING_AWAY"}
+    assert GoingAway().extensions == {"code": "GOING_AWAY", "retryAfterSeconds": 1}
     with pytest.raises(GoingAway):
         await listen("jobs")
 

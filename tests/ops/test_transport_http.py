@@ -12,7 +12,7 @@ import structlog
 from starlette.responses import HTMLResponse
 from strawberry.extensions import SchemaExtension
 
-from models.errors import Refusal
+from models.errors import Busy
 from ops.transport import GraphQLApp
 from ops.transport.http import GRAPHQL, JSON, acceptable
 from ops.transport.record import Record
@@ -264,6 +264,15 @@ async def test_a_bad_token_is_401(client):
     assert codes(response) == ["UNAUTHENTICATED"]
 
 
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL])
+async def test_who_may_come_back_later_is_told_when(client, accept):
+    response = await ask(client, "{ ping }", accept=accept, headers={"authorization": "Bearer busy"})
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert [error["extensions"] for error in response.json()["errors"]] == [{"code": "BUSY", "retryAfterSeconds": 1}]
+
+
 async def test_a_context_that_fails_is_500_and_masked(client):
     response = await ask(client, "{ ping }", headers={"authorization": "Bearer bug"})
 
@@ -273,11 +282,6 @@ async def test_a_context_that_fails_is_500_and_masked(client):
 
 
 # What stands around operations
-
-
-class Full(Refusal):
-    code = "OVERLOADED"
-    message = "Come back later."
 
 
 async def test_around_sees_the_operation_and_fills_extensions():
@@ -299,14 +303,14 @@ async def test_around_sees_the_operation_and_fills_extensions():
 
 async def test_around_may_refuse():
     def around(_operation, _context):
-        raise Full
+        raise Busy
 
     app = GraphQLApp(toy.schema, context_for=toy.context_for, around=around)
     async with client_of(app) as client:
         response = await ask(client, "{ ping }")
 
     assert response.status_code == 503
-    assert response.json() == {"errors": [{"message": "Come back later.", "extensions": {"code": "OVERLOADED"}}]}
+    assert codes(response) == ["BUSY"]
 
 
 def test_a_schema_with_extensions_is_refused():

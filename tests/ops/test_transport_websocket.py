@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import structlog
@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from ops.transport import GraphQLApp
+from ops.transport.protocol import Protocol
 from ops.transport.record import Record
 from schema.limits import Limits
 from tests.ops import toy
@@ -26,12 +27,21 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
+async def settled(growing):
+    """Wait until something that has begun to grow grows no longer."""
+    before = 0
+    async with asyncio.timeout(5):
+        while not before or len(growing) > before:
+            before = len(growing)
+            await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def serving(app):
     """Run an application on a port of its own."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, loop="none")
+        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, loop="none", ws=Protocol)
         server = uvicorn.Server(config)
         # Not `serve`, which would take the signals that are for pytest.
         task = asyncio.create_task(server._serve([listener]))
@@ -230,6 +240,7 @@ async def test_authorization_may_come_in_the_handshake(url):
     [
         ("Bearer bad", (4403, "Forbidden")),
         ("Bearer old", (4401, "Token expired")),
+        ("Bearer busy", (1013, "Try again later")),
         ("Bearer bug", (1011, "Internal error")),
     ],
 )
@@ -259,6 +270,29 @@ async def test_a_token_that_was_revoked_begins_nothing():
     assert [record.outcome for record in heard] == ["refused"]
 
 
+async def test_what_cannot_begin_just_now_is_an_error_of_its_id_only():
+    busy = False
+
+    async def context_for(connection, authorization):
+        return await toy.context_for(connection, "Bearer busy" if busy else authorization)
+
+    heard: list[Record] = []
+    app = GraphQLApp(toy.schema, context_for=context_for, observe=heard.append)
+    async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
+        client = Client(socket)
+        await client.greet()
+        await client.subscribe("subscription { forever }", "other")
+        await client.hear()
+        busy = True
+        (error,) = await client.all_of("{ ping }")
+        busy = False
+
+        assert error["type"] == "error"
+        assert [each["extensions"] for each in error["payload"]] == [{"code": "BUSY", "retryAfterSeconds": 1}]
+        assert [record.outcome for record in heard] == ["refused"]
+        assert len(await client.all_of("{ ping }")) == 2
+
+
 async def test_a_token_that_expires_ends_everything(client):
     toy.stopped.clear()
     await client.greet("Bearer short")
@@ -266,13 +300,6 @@ async def test_a_token_that_expires_ends_everything(client):
 
     assert await client.closed() == (4401, "Token expired")
     await until(lambda: toy.stopped == ["forever"])
-
-
-async def test_every_event_has_a_context_of_its_own(greeted):
-    heard = await greeted.all_of("subscription { contexts { before again: before } }")
-
-    seen = [message["payload"]["data"]["contexts"] for message in heard[:-1]]
-    assert seen == [{"before": [], "again": ["an event"]}] * 2
 
 
 # Errors
@@ -336,6 +363,31 @@ async def test_a_socket_carries_a_bounded_number_of_operations():
         await client.say("complete", id="a")
 
         assert error["payload"][0]["extensions"] == {"code": "RATE_LIMITED"}
+        assert len(await client.all_of("{ ping }", "c")) == 2
+
+
+async def test_a_mutation_that_was_given_up_counts_until_it_ends(monkeypatch):
+    toy.poked.clear()
+    app = GraphQLApp(toy.schema, context_for=toy.context_for, limits=Limits(operations_per_socket=2))
+    gate = asyncio.Event()
+    monkeypatch.setattr(toy, "linger", gate.wait)
+    async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
+        client = Client(socket)
+        await client.greet()
+        for name in "ab":
+            await client.subscribe("mutation { pokeSlowly }", name)
+            # An answer to this means that the mutation has begun.
+            await client.say("ping")
+            await client.hear()
+            await client.say("complete", id=name)
+
+        (error,) = await client.all_of("{ ping }", "c")
+        assert error["payload"][0]["extensions"] == {"code": "RATE_LIMITED"}
+        assert app.running == 2
+
+        gate.set()
+        await until(lambda: app.running == 0)
+        assert toy.poked == ["slowly", "slowly"]
         assert len(await client.all_of("{ ping }", "c")) == 2
 
 
@@ -477,3 +529,69 @@ async def test_closing_says_complete_and_then_1012():
         await until(lambda: app.sockets == 0)
         async with connect(url, subprotocols=[PROTOCOL]) as late:
             assert (await Client(late).closed())[0] == 1012
+
+
+async def test_closing_waits_for_the_answers_of_mutations(monkeypatch):
+    gate = asyncio.Event()
+    monkeypatch.setattr(toy, "linger", gate.wait)
+    toy.poked.clear()
+    app = GraphQLApp(toy.schema, context_for=toy.context_for)
+    async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
+        client = Client(socket)
+        await client.greet()
+        await client.subscribe("subscription { forever }", "followed")
+        await client.hear()
+        await client.subscribe("mutation { pokeSlowly }", "done")
+        await client.say("ping")
+        await client.hear()
+
+        closing = asyncio.create_task(app.closing())
+        assert await client.hear() == {"type": "complete", "id": "followed"}
+        (late,) = await client.all_of("{ ping }", "late")
+        gate.set()
+        answer = [await client.hear(), await client.hear()]
+        await closing
+
+        assert late["payload"][0]["extensions"] == {"code": "GOING_AWAY", "retryAfterSeconds": 1}
+        assert answer == [
+            {"type": "next", "payload": {"data": {"pokeSlowly": 1}}, "id": "done"},
+            {"type": "complete", "id": "done"},
+        ]
+        assert await client.closed() == (1012, "Service restart")
+
+
+async def test_closing_does_not_wait_for_a_mutation_without_end(monkeypatch):
+    gate = asyncio.Event()
+    monkeypatch.setattr(toy, "linger", gate.wait)
+    monkeypatch.setattr("ops.transport.websocket.FINISH_SECONDS_MAX", 0.05)
+    app = GraphQLApp(toy.schema, context_for=toy.context_for)
+    async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
+        client = Client(socket)
+        await client.greet()
+        await client.subscribe("mutation { pokeSlowly }")
+        await client.say("ping")
+        await client.hear()
+
+        await app.closing()
+
+        assert await client.closed() == (1012, "Service restart")
+        gate.set()
+
+
+async def test_a_client_that_does_not_read_delays_nothing_for_long(monkeypatch):
+    monkeypatch.setattr("ops.transport.websocket.CLOSE_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("ops.transport.protocol.CUT_SECONDS", 0.05)
+    app = GraphQLApp(toy.schema, context_for=toy.context_for)
+    async with AsyncExitStack() as stack, AsyncExitStack() as server:
+        url = await server.enter_async_context(serving(app))
+        deaf = Client(await connect(url, subprotocols=[PROTOCOL], compression=None, max_queue=1))
+        stack.callback(deaf.socket.transport.abort)
+        await deaf.greet()
+        toy.flooded.clear()
+        await deaf.subscribe("subscription { flood }")
+        await settled(toy.flooded)
+
+        async with asyncio.timeout(10):
+            await app.closing()
+            # uvicorn by itself would wait for the client for good.
+            await server.aclose()

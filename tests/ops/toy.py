@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import strawberry
 from starlette.requests import HTTPConnection
 
-from models.errors import Forbidden, Unauthenticated
+from models.errors import Busy, Forbidden, Unauthenticated
 
 SECRET = "hunter2"
 
@@ -18,10 +17,6 @@ SECRET = "hunter2"
 class Context:
     expires_at: datetime | None
     authorization: str | None
-    seen: list[str] = field(default_factory=list)
-
-    def fresh(self) -> "Context":
-        return Context(self.expires_at, self.authorization)
 
 
 class TokenExpired(Unauthenticated):
@@ -33,6 +28,8 @@ async def context_for(_connection: HTTPConnection, authorization: str | None) ->
         raise Unauthenticated
     if authorization == "Bearer old":
         raise TokenExpired
+    if authorization == "Bearer busy":
+        raise Busy
     if authorization == "Bearer bug":
         raise RuntimeError(SECRET)
     short = timedelta(seconds=0.3) if authorization == "Bearer short" else None
@@ -119,6 +116,10 @@ class Query:
         raise Forbidden("Not you.")
 
 
+async def linger() -> None:
+    await asyncio.sleep(0.1)
+
+
 @strawberry.type
 class Mutation:
     @strawberry.mutation
@@ -128,22 +129,14 @@ class Mutation:
 
     @strawberry.mutation
     async def poke_slowly(self) -> int:
-        await asyncio.sleep(0.1)
+        await linger()
         poked.append("slowly")
         return len(poked)
 
 
 poked: list[str] = []
 stopped: list[str] = []
-
-
-@strawberry.type
-class Seen:
-    @strawberry.field
-    def before(self, info: strawberry.Info) -> list[str]:
-        seen: list[Any] = list(info.context.seen)
-        info.context.seen.append("an event")
-        return seen
+flooded: list[int] = []
 
 
 @strawberry.type
@@ -167,10 +160,10 @@ class Subscription:
             yield Person(name=name)
 
     @strawberry.subscription
-    async def contexts(self, info: strawberry.Info) -> AsyncIterator[Seen]:
-        info.context.seen.append("subscribed")
-        for _ in range(2):
-            yield Seen()
+    async def flood(self) -> AsyncIterator[str]:
+        while True:
+            flooded.append(1)
+            yield "x" * 100_000
 
     @strawberry.subscription
     async def breaks(self) -> AsyncIterator[int]:
