@@ -22,7 +22,7 @@ from models.accounts import LINE_MAX, Account, Role, check_text, shown
 from models.base import VIEWER, Audience, Identified, named, uuid7
 from models.config import Config, Option, option
 from models.errors import Checks, Conflict, Refusal, refuses
-from models.states import Party, Step, possible, take
+from models.states import Party, Step, must_be_possible, possible, take
 
 JUDGING = timedelta(seconds=120)
 """How long, after its body is in, an upload may wait to be looked at."""
@@ -385,9 +385,10 @@ class Upload(Identified):
     def arrive(self, until: datetime, stored: Stored, *, at: datetime, config: Config) -> None:
         """Be there, by the attempt that was to be over at `until`; if that time has come, it was all in vain."""
         self._must_be_there()
-        take(self, STEPS[UploadAction.ARRIVE], frozenset({Party.OWNER}))
+        must_be_possible(self, STEPS[UploadAction.ARRIVE], frozenset({Party.OWNER}))
         if not self.is_taken(until) or at >= until:
             raise UploadGone
+        take(self, STEPS[UploadAction.ARRIVE], frozenset({Party.OWNER}))
         self._is(stored)
         self.arrived_at = at
         self.taken_until = None
@@ -404,9 +405,10 @@ class Upload(Identified):
         self._must_be_there()
         if self.state is UploadState.KEPT:
             raise UploadInUse
-        take(self, STEPS[UploadAction.KEEP], self.parties(by))
+        must_be_possible(self, STEPS[UploadAction.KEEP], self.parties(by))
         if self.group is not group:
             raise UploadOfAnotherKind
+        take(self, STEPS[UploadAction.KEEP], self.parties(by))
         self.kept_at = at
         self.due_at = None
 
