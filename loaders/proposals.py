@@ -59,6 +59,12 @@ async def lock_pending(session: AsyncSession, job: Job) -> Sequence[Proposal]:
     return (await session.scalars(query.order_by(Proposal.id).with_for_update(key_share=True))).all()
 
 
+async def count_pending(session: AsyncSession, job_id: UUID) -> int:
+    """How many proposals on a held job are pending; whoever makes or changes one has to hold the job, too."""
+    query = select(func.count()).where(Proposal.job_id == job_id, Proposal.state == ProposalState.PENDING)
+    return await session.scalar(query) or 0
+
+
 async def freelancers_of(session: AsyncSession, job_id: UUID) -> Sequence[UUID]:
     """Who has a pending proposal on a job."""
     query = select(Proposal.freelancer_id).where(Proposal.job_id == job_id, Proposal.state == ProposalState.PENDING)

@@ -112,6 +112,13 @@ class OwnJob(Forbidden):
     message = "You cannot make a proposal on your own job."
 
 
+class BudgetKindInUse(Conflict):
+    """A bid means what the budget meant when it was made: an amount for the whole work, or for an hour."""
+
+    code = "BUDGET_KIND_IN_USE"
+    message = "Freelancers have made proposals on these terms. Decide on those that are pending first."
+
+
 class TooFewWanted(Conflict):
     """As many as were hired already are wanted at least, and one more while the job is open."""
 
@@ -267,11 +274,14 @@ class Job(Identified):
         job._say(words)
         return job
 
-    def edit(self, by: Account, words: JobWords, version: int | None) -> None:
-        """Change a draft or an open job; those who proposed see the change."""
+    def edit(self, by: Account, words: JobWords, version: int | None, *, pending: int) -> None:
+        """Change a draft or an open job; those who proposed see the change, and `pending` bids keep their meaning."""
         take(self, STEPS[JobAction.EDIT], self.parties(by))
         if version is not None and version != self.version:
             raise Stale(self)
+        said, known = (words.budget.kind, words.budget.currency), (self.budget_kind, self.budget_currency)
+        if pending and said != known:
+            raise BudgetKindInUse(path=("budget",))
         self._say(words)
         if words.freelancers_wanted < max(self.hired_count + (self.state is JobState.OPEN), 1):
             raise TooFewWanted(path=("freelancers_wanted",))

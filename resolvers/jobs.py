@@ -35,7 +35,7 @@ async def edit(ctx: Context, *, job_id: UUID, words: JobWords, version: int | No
     me = ctx.me
     async with ctx.writing() as work:
         job = await loaders.jobs.lock(work, job_id, *ctx.eyes)
-        job.edit(me, words, version)
+        job.edit(me, words, version, pending=await loaders.proposals.count_pending(work, job.id))
         await _must_be_in_catalogue(work, words)
         await loaders.jobs.replace_skills(work, job.id, set(words.skill_ids))
         await _replace_attachments(ctx, work, job, words.attachment_ids)

@@ -11,6 +11,7 @@ from models.errors import Forbidden, Stale
 from models.jobs import (
     Budget,
     BudgetKind,
+    BudgetKindInUse,
     Duration,
     Experience,
     Job,
@@ -74,7 +75,7 @@ def while_open(job: Job) -> datetime:
 
 
 DO = {
-    "EDIT": lambda job, by: job.edit(by, make.job_words(), None),
+    "EDIT": lambda job, by: job.edit(by, make.job_words(), None, pending=0),
     "PUBLISH": lambda job, by: job.publish(by, at=AT, config=Config()),
     "RENEW": lambda job, by: job.renew(by, at=AT, config=Config()),
     "CLOSE": lambda job, by: job.close(by),
@@ -201,7 +202,7 @@ def test_an_edit_says_everything_anew():
         freelancers_wanted=3,
     )
 
-    job.edit(client, words, 1)
+    job.edit(client, words, 1, pending=0)
 
     assert (job.title, job.description, job.location) == ("Mend a shop", "It is broken.", "Lisbon")
     assert (job.category_id, job.experience, job.duration) == (UUID(int=7), words.experience, words.duration)
@@ -216,7 +217,7 @@ def test_an_edit_of_what_has_changed_since_is_refused_and_shown_what_is_there():
     before = values(job)
 
     with pytest.raises(Stale) as refused:
-        job.edit(client, make.job_words(title="Too late"), 3)
+        job.edit(client, make.job_words(title="Too late"), 3, pending=0)
 
     assert refused.value.current is job
     assert values(job) == before
@@ -226,14 +227,14 @@ def test_an_edit_that_does_not_say_what_it_has_seen_is_made():
     client = make.client()
     job = make.job(client, version=4)
 
-    job.edit(client, make.job_words(title="Whatever it was"), None)
+    job.edit(client, make.job_words(title="Whatever it was"), None, pending=0)
 
     assert (job.title, job.version) == ("Whatever it was", 5)
 
 
 def test_a_stranger_is_not_told_that_her_edit_is_stale():
     with pytest.raises(Forbidden) as refused:
-        make.job(make.client(), version=2).edit(make.client(), make.job_words(), 1)
+        make.job(make.client(), version=2).edit(make.client(), make.job_words(), 1, pending=0)
 
     assert refused.value.code == "FORBIDDEN"
 
@@ -243,8 +244,27 @@ def test_a_refused_edit_leaves_the_job_as_it_was():
     job = make.job(client)
     before = values(job)
 
-    assert faults(lambda: job.edit(client, make.job_words(title="No", location="x" * 201), 1)) == ["title", "location"]
+    assert faults(lambda: job.edit(client, make.job_words(title="No", location="x" * 201), 1, pending=0)) == [
+        "title",
+        "location",
+    ]
     assert values(job) == before
+
+
+@pytest.mark.parametrize("pending", [0, 1, 7])
+def test_pending_bids_keep_their_meaning(pending):
+    client = make.client()
+    job = make.job(client)
+    before = values(job)
+
+    if pending:
+        with pytest.raises(BudgetKindInUse) as refused:
+            job.edit(client, make.job_words(budget=make.HOURLY), None, pending=pending)
+        assert refused.value.path == ("budget",)
+        assert values(job) == before
+    job.edit(client, make.job_words(budget=Budget(BudgetKind.FIXED, amount_cents=5_00)), None, pending=pending)
+    job.edit(client, make.job_words(budget=make.HOURLY), None, pending=0)
+    assert job.budget_kind is BudgetKind.HOURLY
 
 
 @pytest.mark.parametrize(
@@ -267,11 +287,11 @@ def test_an_open_job_wants_more_than_were_hired_already(state, hired, wanted, is
     words = make.job_words(freelancers_wanted=wanted)
 
     if is_enough:
-        job.edit(client, words, None)
+        job.edit(client, words, None, pending=0)
         assert job.freelancers_wanted == wanted
     else:
         with pytest.raises(TooFewWanted) as refused:
-            job.edit(client, words, None)
+            job.edit(client, words, None, pending=0)
         assert refused.value.path == ("freelancers_wanted",)
         assert job.version == 1
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 import resolvers.jobs
+import resolvers.proposals
 from models.accounts import NotAClient
 from models.activity import JOBS_STREAM, EventKind, account_stream, job_stream, proposal_stream
 from models.base import uuid7
@@ -15,6 +16,7 @@ from models.errors import Forbidden, Invalid, NotFound, Stale, Unauthenticated
 from models.jobs import (
     Budget,
     BudgetKind,
+    BudgetKindInUse,
     Job,
     JobClosed,
     JobNotDraft,
@@ -29,6 +31,7 @@ from tests import make
 WORDS = make.job_words(title="Build a bigger shop", skill_ids=make.SKILL_IDS[5:8], freelancers_wanted=3)
 EDITS_AT_ONCE = 20
 JOBS_DUE = 60
+DUELS = 10
 
 
 @pytest.fixture
@@ -239,6 +242,36 @@ async def test_fewer_than_are_hired_cannot_be_wanted(as_, keep, people, refuses)
         await resolvers.jobs.edit(
             as_(people.client), job_id=job.id, words=make.job_words(freelancers_wanted=2), version=None
         )
+
+
+async def test_the_kind_of_a_budget_does_not_change_under_a_pending_offer(job, as_, keep, people, refuses):
+    await keep(make.proposal(job, people.other_freelancer, ProposalState.REJECTED))
+    proposal = await keep(make.proposal(job, people.freelancer))
+    hourly = make.job_words(budget=make.HOURLY)
+
+    async with refuses(BudgetKindInUse):
+        await resolvers.jobs.edit(as_(people.client), job_id=job.id, words=hourly, version=None)
+
+    await resolvers.proposals.withdraw(as_(people.freelancer), proposal_id=proposal.id)
+    edited = await resolvers.jobs.edit(as_(people.client), job_id=job.id, words=hourly, version=None)
+    assert edited.budget_kind is BudgetKind.HOURLY
+
+
+async def test_of_an_offer_and_a_new_kind_of_budget_at_once_the_offer_is_judged_by_what_is_kept(
+    as_, keep, people, stored
+):
+    for _ in range(DUELS):
+        job = await keep(make.job(people.client))
+        offered, edited = await asyncio.gather(
+            resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=make.proposal_words()),
+            resolvers.jobs.edit(
+                as_(people.client), job_id=job.id, words=make.job_words(budget=make.HOURLY), version=None
+            ),
+            return_exceptions=True,
+        )
+        assert not isinstance(offered, Exception)
+        kind = (await stored(job)).budget_kind
+        assert isinstance(edited, BudgetKindInUse) == (kind is BudgetKind.FIXED)
 
 
 # Announced
