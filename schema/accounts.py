@@ -91,7 +91,9 @@ class Freelancer(Node):
     resume: Upload | None = one(
         "Her resume, for herself and for clients whose jobs she has a proposal on.", loaders.media.by_id, "resume_id"
     )
-    items: list[ProfileItem] = many("Education, experience and achievements.", loaders.accounts.items)
+    items: list[ProfileItem] = many(
+        "Education, experience and achievements.", loaders.accounts.items, at_most=models.accounts.ITEMS_MAX
+    )
     joined_at: datetime = column("Since when she is a freelancer here.")
     version: int = column("Counts the edits; send it with the next one, so as not to overwrite somebody else's.")
 

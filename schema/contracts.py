@@ -11,6 +11,7 @@ import loaders.contracts
 import loaders.jobs
 import loaders.proposals
 import models.contracts
+import models.proposals
 import resolvers.contracts
 from models.contracts import ContractState, MilestoneAction, MilestoneState
 from models.jobs import BudgetKind
@@ -80,8 +81,14 @@ class Contract(Node):
     freelancer: Freelancer = one("Who works.", loaders.accounts.freelancer, "freelancer_id")
     job: Job | None = one("The job it came from; nothing once it was removed.", loaders.jobs.by_id, "job_id")
     proposal: Proposal = one("The proposal it came from.", loaders.proposals.by_id, "proposal_id")
-    attachments: list[Upload] = many("The files that either party put with it.", loaders.contracts.attachments)
-    milestones: list[Milestone] = many("The parts of the work, in order.", loaders.contracts.milestones)
+    attachments: list[Upload] = many(
+        "The files that either party put with it.",
+        loaders.contracts.attachments,
+        at_most=models.contracts.ATTACHMENTS_MAX,
+    )
+    milestones: list[Milestone] = many(
+        "The parts of the work, in order.", loaders.contracts.milestones, at_most=models.proposals.MILESTONES_MAX
+    )
 
 
 StartMilestoneResult = Annotated[

@@ -17,7 +17,7 @@ from loaders.pages import PAGE_DEFAULT, PAGE_MAX, BadCursor, Page, Slice, read, 
 from models.base import Base
 from models.errors import Checks, Invalid, Problem
 from resolvers.context import Context
-from schema.scalars import Cursor, id_of, money
+from schema.scalars import Cursor, id_of, money, noun_and_key
 
 EDGE = "edge"
 Info: TypeAlias = strawberry.Info[Context, None]
@@ -51,6 +51,8 @@ class To:
     how: str
     relation: Relation[Any]
     key: str
+    at_most: int | None = None
+    """How many the rule allows, where one keeps them few; it says what an operation may cost."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,13 @@ def one(description: str, relation: Relation[Any], key: str) -> Any:
     return _declared(To("one", relation, key), description, resolver=resolve)
 
 
-def many(description: str, relation: Relation[Any], key: str = "id") -> Any:
-    """All rows of a relation that a rule keeps short."""
+def many(description: str, relation: Relation[Any], key: str = "id", *, at_most: int | None = None) -> Any:
+    """All rows of a relation that a rule keeps short: to `at_most`, where that is more than a handful."""
 
     async def resolve(root: Any, info: Info) -> Any:
         return await info.context.loaders.many(relation, getattr(root, key))
 
-    return _declared(To("many", relation, key), description, resolver=resolve)
+    return _declared(To("many", relation, key, at_most), description, resolver=resolve)
 
 
 def count(description: str, relation: Relation[Any], key: str = "id") -> Any:
@@ -291,13 +293,13 @@ class Node:
         return id_of(root)
 
 
-def noun_and_key(text: str) -> tuple[Relation[Any], UUID]:
-    """Tell from an id which kind of thing it names, and which one."""
-    noun, _, digits = text.rpartition("_")
+def named_by(text: str, *path: str) -> tuple[Relation[Any], UUID]:
+    """Tell from an id, which was given under `path`, which kind of thing it names, and which one."""
+    noun, key = noun_and_key(text)
     relation = BY_NOUN.get(noun)
-    if relation is None or len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
-        raise Invalid((Problem(("id",), "This is not an id."),))
-    return relation, UUID(hex=digits)
+    if relation is None or key is None:
+        raise Invalid((Problem(path, f"{'.'.join(path)} is not an id."),))
+    return relation, key
 
 
 def shown(row: object) -> Any:

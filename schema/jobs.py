@@ -138,9 +138,11 @@ class Job(Node):
     budget: Budget = part("What it pays.")
     client: Client = one("Who offers it.", loaders.accounts.client, "client_id")
     category: Category = one("The field of work.", loaders.jobs.category, "category_id")
-    skills: list[Skill] = many("What it asks for.", loaders.jobs.skills)
+    skills: list[Skill] = many("What it asks for.", loaders.jobs.skills, at_most=models.jobs.SKILLS_MAX)
     attachments: list[Upload] = many(
-        "The files that belong to it, for whoever is signed in and sees it.", loaders.jobs.attachments
+        "The files that belong to it, for whoever is signed in and sees it.",
+        loaders.jobs.attachments,
+        at_most=models.jobs.ATTACHMENTS_MAX,
     )
     proposal_count: int = count(
         "How many proposals there are, but for withdrawn ones; everybody may know.", loaders.proposals.standing

@@ -19,9 +19,11 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
     get_introspection_query,
     get_named_type,
@@ -30,6 +32,9 @@ from graphql import (
     is_list_type,
     parse,
 )
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+
+from schema.edges import EDGE, To
 
 BODY_BYTES_MAX = 1_000_000
 FRAME_BYTES_MAX = 65_536
@@ -46,12 +51,15 @@ PAGE_SIZE_ASSUMED = 20
 """How many rows a page has when the operation does not say."""
 
 LIST_SIZE_ASSUMED = 10
-"""How long a list is that is not a page."""
+"""How long a list is that is not a page and does not say how long it may be."""
 
 PAGE_SIZE_DIGITS_MAX = 9
 """A longer number in a document is not read, it is only known to be far too large."""
 
 PAGE_ARGUMENTS = ("first", "last")
+KEYS_ARGUMENT = "ids"
+"""A list with this argument has an item for each of its items."""
+
 COSTS_KEPT_MAX = 64
 
 
@@ -87,10 +95,13 @@ class Page:
     assumed: int
     said: int | None = None
     variables: tuple[str, ...] = ()
+    by_keys: bool = False
+    """Whether the variables hold what is listed, rather than how much of it."""
 
     def size(self, values: Mapping[str, Any]) -> int:
         """Tell the length under these variables; a page of fewer than one row still costs one."""
-        sizes = [value for name in self.variables if isinstance(value := values.get(name), int)]
+        read = _counted if self.by_keys else _sized
+        sizes = [size for name in self.variables if (size := read(values.get(name))) is not None]
         if self.said is not None:
             sizes.append(self.said)
         return max(1, *sizes) if sizes else self.assumed
@@ -185,7 +196,8 @@ class Measure:
 
     def cost(self, values: Mapping[str, Any]) -> int:
         """Tell the cost under these coerced variables, from memory when the same pages were asked before."""
-        sizes = tuple(_sized(values.get(name)) for name in self.extent.sized_by)
+        given = [values.get(name) for name in self.extent.sized_by]
+        sizes = tuple((_sized(value), _counted(value)) for value in given)
         if sizes not in self._costs:
             if len(self._costs) >= COSTS_KEPT_MAX:
                 self._costs.clear()
@@ -195,6 +207,10 @@ class Measure:
 
 def _sized(value: Any) -> int | None:
     return value if isinstance(value, int) else None
+
+
+def _counted(value: Any) -> int | None:
+    return len(value) if isinstance(value, list) else None
 
 
 class Ruler:
@@ -363,13 +379,37 @@ def _nesting(known: GraphQLField) -> int:
 
 
 def _page(known: GraphQLField, node: FieldNode) -> Page | None:
-    """Read how long a page this field asks for, if it is a field with pages at all."""
-    if not any(name in known.args for name in PAGE_ARGUMENTS):
-        return None
-    values = [argument.value for argument in node.arguments or () if argument.name.value in PAGE_ARGUMENTS]
-    said = [_number(value.value) for value in values if isinstance(value, IntValueNode)]
-    named = tuple(value.name.value for value in values if isinstance(value, VariableNode))
-    return Page(PAGE_SIZE_ASSUMED, max(said, default=None), named)
+    """Read how long a page this field asks for, or how long the list may be that it is, if it can be told."""
+    if any(name in known.args for name in PAGE_ARGUMENTS):
+        values = _given(node, *PAGE_ARGUMENTS)
+        said = [_number(value.value) for value in values if isinstance(value, IntValueNode)]
+        return Page(PAGE_SIZE_ASSUMED, max(said, default=None), _variables(values))
+    if KEYS_ARGUMENT in known.args and _nesting(known):
+        values = _given(node, KEYS_ARGUMENT)
+        listed = [_items(value) for value in values if not isinstance(value, VariableNode)]
+        return Page(LIST_SIZE_ASSUMED, max(listed, default=None), _variables(values), by_keys=True)
+    at_most = _declared(known)
+    return None if at_most is None else Page(at_most)
+
+
+def _given(node: FieldNode, *names: str) -> list[ValueNode]:
+    return [argument.value for argument in node.arguments or () if argument.name.value in names]
+
+
+def _variables(values: list[ValueNode]) -> tuple[str, ...]:
+    return tuple(value.name.value for value in values if isinstance(value, VariableNode))
+
+
+def _items(value: ValueNode) -> int:
+    # One value stands for a list of one.
+    return len(value.values) if isinstance(value, ListValueNode) else 1
+
+
+def _declared(known: GraphQLField) -> int | None:
+    """Read how long the field's declaration says that its list may be."""
+    definition = known.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    edge = definition.metadata.get(EDGE) if definition else None
+    return edge.at_most if isinstance(edge, To) else None
 
 
 def _number(digits: str) -> int:

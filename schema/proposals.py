@@ -86,8 +86,12 @@ class Proposal(Node):
     version: int = column("Counts the changes; send it with an edit, so as not to overwrite another.")
     job: Job | None = one("The job; nothing once it was removed.", loaders.jobs.by_id, "job_id")
     freelancer: Freelancer = one("Who made it.", loaders.accounts.freelancer, "freelancer_id")
-    milestones: list[ProposalMilestone] = many("The parts of the work, in order.", loaders.proposals.milestones)
-    attachments: list[ProposalAttachment] = many("What there is to look at.", loaders.proposals.attachments)
+    milestones: list[ProposalMilestone] = many(
+        "The parts of the work, in order.", loaders.proposals.milestones, at_most=models.proposals.MILESTONES_MAX
+    )
+    attachments: list[ProposalAttachment] = many(
+        "What there is to look at.", loaders.proposals.attachments, at_most=models.proposals.ATTACHMENTS_MAX
+    )
     contract: Annotated["Contract", strawberry.lazy("schema.contracts")] | None = one(
         "What came of it.", loaders.contracts.of_proposal, "id"
     )

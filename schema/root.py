@@ -32,7 +32,7 @@ from schema.edges import (
     Node,
     Window,
     many,
-    noun_and_key,
+    named_by,
     page,
     paged,
     part,
@@ -46,11 +46,16 @@ from schema.scalars import CONFIG
 
 NODES_MAX = 100
 
+SESSIONS_ASSUMED = 100
+"""No rule says where one may be signed in at once; few are in more places than this."""
+
 
 @strawberry.type(description="Whoever asks, and everything that is hers.")
 class Viewer:
     account: Account = part("The account.")
-    sessions: list[Session] = many("Where the account is signed in, the latest first.", loaders.accounts.sessions)
+    sessions: list[Session] = many(
+        "Where the account is signed in, the latest first.", loaders.accounts.sessions, at_most=SESSIONS_ASSUMED
+    )
     jobs: Connection[Job] = page("The jobs you offer, drafts too, the latest first.", loaders.jobs.of_client)
     proposals: Connection[Proposal] = page("The proposals you made, the latest first.", loaders.proposals.of_freelancer)
 
@@ -77,14 +82,14 @@ class NodeQueries:
 
     @strawberry.field(description="Anything by its id; nothing if there is no such thing, or none that you may see.")
     async def node(self, info: Info, id: IdArgument) -> Node | None:
-        relation, key = noun_and_key(id)
+        relation, key = named_by(id, "id")
         return shown(await info.context.loaders.one(relation, key))
 
     @strawberry.field(description="Several things by their ids, in the order of the ids.")
     async def nodes(self, info: Info, ids: IdsArgument) -> list[Node | None]:
         if len(ids) > NODES_MAX:
             raise Invalid((Problem(("ids",), f"Ask for at most {NODES_MAX} at once."),))
-        named = [noun_and_key(wanted) for wanted in ids]
+        named = [named_by(wanted, "ids", str(index)) for index, wanted in enumerate(ids)]
         return shown(await asyncio.gather(*(info.context.loaders.one(relation, key) for relation, key in named)))
 
 

@@ -17,6 +17,7 @@ from models.errors import Checks, Invalid, Problem
 from models.money import Currency, to_cents
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
+KEY = re.compile(r"[0-9a-f]{32}")
 NUMBER = re.compile(r"[-+.0-9A-Za-z]+")
 """What a decimal number is written with; NaN and Infinity too, which the rules of money refuse with a reason."""
 
@@ -39,14 +40,16 @@ def id_of(row: Base) -> strawberry.ID:
     return strawberry.ID(f"{row.noun}_{key.hex}")
 
 
+def noun_and_key(text: str) -> tuple[str, UUID | None]:
+    """Read an id, in the one form in which it is written; there is no key where it is not in that form."""
+    noun, _, digits = text.rpartition("_")
+    return noun, UUID(hex=digits) if KEY.fullmatch(digits) else None
+
+
 def key_of(noun: str, text: str, path: str = "id") -> UUID:
-    """Read the id of a row of this noun, in the one form in which it is written."""
-    prefix, _, digits = text.rpartition("_")
-    try:
-        key = UUID(hex=digits)
-    except ValueError:
-        raise BadId(noun, path) from None
-    if prefix != noun or key.hex != digits:
+    """Read the id of a row of this noun."""
+    prefix, key = noun_and_key(text)
+    if prefix != noun or key is None:
         raise BadId(noun, path)
     return key
 

@@ -3,16 +3,21 @@
 from dataclasses import replace
 
 import pytest
+import strawberry
 from graphql import build_schema, get_introspection_query, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import loaders.accounts
+from schema.edges import many
 from schema.limits import Limits, Ruler
 
 SCHEMA = build_schema("""
     type Query {
         me: Person
         node(id: ID): Node
+        nodes(ids: [ID!]!): [Node]!
+        chosen(ids: [ID!]): Person
         people: [Person!]!
         table: [[Person]]
         tags: [String!]
@@ -29,6 +34,17 @@ SCHEMA = build_schema("""
     type Job { id: ID title: String owner: Person }
 """)
 RULER = Ruler(SCHEMA)
+
+
+@strawberry.type
+class Part:
+    name: str
+
+
+@strawberry.type
+class Whole:
+    parts: list[Part] = many("Up to a hundred.", loaders.accounts.items, at_most=100)
+    few: list[Part] = many("A handful.", loaders.accounts.items)
 
 
 def measure(text):
@@ -73,6 +89,12 @@ def excesses(text, **limits):
         ("{ jobs(first: 10) { nodes { owner { friends { name } } } } }", 1 + 10 * (1 + 1 + 10)),
         ("{ a: me { name } b: me { name } }", 2),
         ("{ node(id: 1) { ... on Person { friend { name } } } }", 2),
+        ("{ nodes(ids: [1, 2, 3]) { id } }", 3),
+        ('{ nodes(ids: "only") { id } }', 1),
+        ("{ nodes(ids: []) { id } }", 1),
+        ("{ nodes { id } }", 10),
+        ("{ nodes(ids: [1, 2, 3]) { ... on Person { jobs(first: 5) { nodes { id } } } } }", 3 * (1 + 1 + 5)),
+        ("{ chosen(ids: [1, 2, 3]) { name } }", 1),
         ("{ unknown { name } }", 0),
         ("{ me }", 1),
     ],
@@ -93,6 +115,23 @@ def test_variables_say_how_long_a_page_is():
 
 def test_a_variable_that_is_no_number_says_nothing():
     assert cost("query ($n: Any) { jobs(first: $n) { nodes { id } } }", n=["unhashable"]) == 21
+
+
+def test_variables_say_how_many_are_named():
+    text = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Person { jobs(first: 5) { nodes { id } } } } }"
+    operation = measure(text)
+
+    assert operation.cost({"ids": ["a"] * 100}) == 100 * (1 + 1 + 5)
+    assert operation.cost({"ids": ["a"] * 7}) == 7 * (1 + 1 + 5)
+    assert operation.cost({"ids": []}) == 1 + 1 + 5
+    assert operation.cost({}) == 10 * (1 + 1 + 5)
+
+
+def test_a_declared_list_is_as_long_as_it_says():
+    schema = strawberry.Schema(Whole)
+    (measured,) = Ruler(schema._schema).measure(parse("{ parts { name } few { name } }")).values()
+
+    assert measured.cost({}) == 100 + 10
 
 
 def test_what_is_remembered_of_costs_is_bounded():

@@ -95,6 +95,23 @@ async def test_what_is_no_id_of_anything_is_bad_input(wrong, ask):
         assert [error["extensions"] for error in answer["errors"]] == [{"code": "BAD_USER_INPUT"}]
 
 
+async def test_of_many_ids_the_bad_one_is_named(scene, ask):
+    ids = [scene.ids()["job"], "job_", scene.ids()["skill"]]
+
+    answer = await ask(None, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids)
+
+    assert [error["message"] for error in answer["errors"]] == ["ids.1 is not an id."]
+
+
+async def test_many_ids_with_long_pages_under_them_are_too_costly(scene, ask):
+    text = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Job { proposals(first: 100) { nodes { id } } } } }"
+
+    answer = await ask(None, text, ids=[scene.ids()["job"]] * 100)
+
+    (error,) = answer["errors"]
+    assert error["extensions"] == {"code": "TOO_COSTLY", "limit": 10_000, "found": 10_200, "cost": 10_200}
+
+
 def test_ids_name_kinds_that_do_not_begin_alike():
     assert all("_" not in noun for noun in BY_NOUN)
 
