@@ -18,7 +18,7 @@ run: $(READY) ## Run everything here: databases, web server, worker, demo data
 	@exec $(BIN)/python -m ops up
 
 test: $(READY) ## Run the tests; ARGS="tests/models -x" goes to pytest
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 check: $(READY) ## Do what CI does: format, lint, types, imports, schema, tests
 	$(BIN)/ruff format --check

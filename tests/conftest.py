@@ -48,6 +48,14 @@ def pytest_configure() -> None:
     logs.configure("INFO", as_json=False)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares something dear: the stories their servers, the plans their town."""
+    for item in items:
+        for name in ("stories", "test_plans.py"):
+            if name in item.path.parts:
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     servers.stop(config)
 
