@@ -243,10 +243,12 @@ class Proposal(Identified):
         """Take an offer back while it is pending."""
         self._decide(ProposalAction.WITHDRAW, job, by, at)
 
-    def accept(self, job: Job, by: Account, *, at: datetime) -> None:
-        """Hire the freelancer: only the job's client may, and only while the job is open."""
+    def accept(self, job: Job, by: Account, version: int | None, *, at: datetime) -> None:
+        """Hire the freelancer on the terms that were read: only the job's client may, and only while it is open."""
         step = STEPS[ProposalAction.ACCEPT]
         must_be_possible(self, step, self.parties(by, job))
+        if version is not None and version != self.version:
+            raise Stale(self)
         job.hire(at=at)
         take(self, step, self.parties(by, job))
         self.decided_at = at

@@ -114,12 +114,12 @@ async def reject(ctx: Context, *, proposal_id: UUID, reason: str | None) -> Prop
     return proposal
 
 
-async def accept(ctx: Context, *, proposal_id: UUID) -> Contract:
+async def accept(ctx: Context, *, proposal_id: UUID, version: int | None = None) -> Contract:
     """Hire a freelancer: a contract begins, and the last wanted one fills the job, which rejects the other offers."""
     me, now = ctx.me, ctx.now()
     async with ctx.writing() as work:
         job, proposal = await _lock(ctx, work, proposal_id)
-        proposal.accept(job, me, at=now)
+        proposal.accept(job, me, version, at=now)
         contract = Contract.begin(job, proposal, await loaders.payments.fees_at(work, now), at=now)
         work.add(contract)
         work.add_all(Milestone.of(contract, await loaders.proposals.parts(work, proposal.id)))

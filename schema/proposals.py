@@ -234,6 +234,9 @@ class RejectProposalInput:
 @strawberry.input(description="A proposal to accept.")
 class AcceptProposalInput:
     proposal_id: strawberry.ID = strawberry.field(description="The proposal.")
+    version: int | None = strawberry.field(
+        default=None, description="The version you read; if the freelancer has changed it since, this is STALE."
+    )
 
 
 @strawberry.type(description="Something happened to a proposal.")
@@ -291,7 +294,7 @@ class ProposalMutations:
     )
     async def accept_proposal(self, info: Info, input: AcceptProposalInput) -> AcceptProposalResult:
         proposal_id = key_of("proposal", input.proposal_id, "proposal_id")
-        return shown(await resolvers.proposals.accept(info.context, proposal_id=proposal_id))
+        return shown(await resolvers.proposals.accept(info.context, proposal_id=proposal_id, version=input.version))
 
 
 @strawberry.type

@@ -154,7 +154,7 @@ class Story:
     def accept(self, offer: Offer, at: datetime) -> "Agreement":
         """Hire somebody."""
         world, by, proposal = self.world, self.client.account, offer.proposal
-        proposal.accept(self.job, by, at=at)
+        proposal.accept(self.job, by, None, at=at)
         contract = world.keep(Contract.begin(self.job, proposal, world.fees_at(at), at=at), at)
         milestones = [world.keep(milestone, at) for milestone in Milestone.of(contract, offer.milestones)]
         mine = account_stream(contract.freelancer_id)

@@ -47,7 +47,7 @@ DO = {
     "SHORTLIST": lambda proposal, job, by: proposal.shortlist(job, by, on=True),
     "ARCHIVE": lambda proposal, job, by: proposal.archive(job, by, on=True),
     "REJECT": lambda proposal, job, by: proposal.reject(job, by, None, at=AT),
-    "ACCEPT": lambda proposal, job, by: proposal.accept(job, by, at=AT),
+    "ACCEPT": lambda proposal, job, by: proposal.accept(job, by, None, at=AT),
 }
 
 NOT_ON_OPEN_JOBS_ONLY = sorted(set(DO) - {"ACCEPT"})
@@ -141,7 +141,7 @@ def test_nobody_is_hired_for_a_job_that_is_not_open(job_state):
     proposal, job, people = on_a_job(job_state=job_state)
 
     with pytest.raises(JobClosed):
-        proposal.accept(job, people["client"], at=AT)
+        proposal.accept(job, people["client"], None, at=AT)
 
     assert (job.state, job.hired_count) == (job_state, 0)
 
@@ -151,7 +151,7 @@ def test_a_proposal_is_decided_once():
     proposal.reject(job, people["client"], "Too dear.", at=AT)
 
     with pytest.raises(ProposalDecided):
-        proposal.accept(job, people["client"], at=AT + DAY)
+        proposal.accept(job, people["client"], None, at=AT + DAY)
 
     assert (proposal.state, proposal.decided_at, job.hired_count) == (ProposalState.REJECTED, AT, 0)
 
@@ -162,7 +162,7 @@ def test_a_proposal_is_decided_once():
 def test_accepting_the_last_wanted_freelancer_fills_the_job():
     proposal, job, people = on_a_job()
 
-    proposal.accept(job, people["client"], at=AT)
+    proposal.accept(job, people["client"], None, at=AT)
 
     assert (proposal.state, proposal.decided_at, proposal.version) == (ProposalState.ACCEPTED, AT, 2)
     assert (job.hired_count, job.is_filled) == (1, True)
@@ -173,12 +173,12 @@ def test_accepting_one_of_two_wanted_freelancers_leaves_the_job_open():
     job = make.job(client, words=make.job_words(freelancers_wanted=2))
     one, two, three = (make.proposal(job, make.freelancer()) for _ in range(3))
 
-    one.accept(job, client, at=AT)
+    one.accept(job, client, None, at=AT)
     assert (job.hired_count, job.is_filled) == (1, False)
-    two.accept(job, client, at=AT)
+    two.accept(job, client, None, at=AT)
     assert (job.hired_count, job.is_filled) == (2, True)
     with pytest.raises(JobClosed):
-        three.accept(job, client, at=AT)
+        three.accept(job, client, None, at=AT)
 
 
 def test_a_proposal_that_lost_says_why_and_when():

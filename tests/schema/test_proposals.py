@@ -331,3 +331,27 @@ async def test_a_stale_edit_is_answered_with_the_offer_as_it_is(scene, ask):
         "code": "STALE",
         "current": {"id": scene.ids()["proposal"], "version": 2, "milestones": [{"description": "All"}]},
     }
+
+
+async def test_nobody_is_hired_on_terms_that_were_changed_since_they_were_read(scene, ask):
+    text = """
+    mutation ($input: AcceptProposalInput!) {
+      acceptProposal(input: $input) {
+        ... on Contract { bid { amount } }
+        ... on Refused { code field current { ... on Proposal { version bid { amount } } } }
+      }
+    }
+    """
+    ctx, mine = scene.as_("freelancer"), {"proposalId": id_of(scene.proposal)}
+    edited = ASKS["editProposal"]
+    await ask(ctx, edited.text, **edited.variables(scene))
+
+    stale = await ask(scene.as_("client"), text, input=mine | {"version": 1})
+    fresh = await ask(scene.as_("client"), text, input=mine | {"version": 2})
+
+    assert stale["data"]["acceptProposal"] == {
+        "code": "STALE",
+        "field": ["version"],
+        "current": {"version": 2, "bid": {"amount": "10.00"}},
+    }
+    assert fresh["data"]["acceptProposal"] == {"bid": {"amount": "10.00"}}
