@@ -70,7 +70,8 @@ class Story:
 
     def edit(self, words: JobWords, at: datetime) -> None:
         """Change what the job says; those with a pending proposal are told."""
-        self.job.edit(self.client.account, words, self.job.version)
+        pending = sum(offer.is_pending for offer in self.offers)
+        self.job.edit(self.client.account, words, self.job.version, pending=pending)
         self._tell_job(EventKind.JOB_EDITED, self.client.account, at)
         told = sorted(offer.proposal.freelancer_id for offer in self.offers if offer.is_pending)
         streams = [account_stream(freelancer_id) for freelancer_id in told]

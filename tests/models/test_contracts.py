@@ -173,7 +173,9 @@ def test_a_contract_keeps_its_terms_when_the_job_is_edited():
     job = make.job(client, words=make.job_words(freelancers_wanted=2))
     contract = make.contract(job, make.proposal(job, make.freelancer()))
 
-    job.edit(client, make.job_words(title="Something else", budget=make.jobs.HOURLY, freelancers_wanted=2), None)
+    job.edit(
+        client, make.job_words(title="Something else", budget=make.jobs.HOURLY, freelancers_wanted=2), None, pending=0
+    )
 
     assert contract.title == "Build a shop"
     assert contract.budget_kind.value == "FIXED"
