@@ -108,7 +108,8 @@ async def end_sessions(session: AsyncSession, account_id: UUID, at: datetime) ->
 async def lock_throttles(session: AsyncSession, subjects: Sequence[str], at: datetime) -> list[Throttle]:
     """The throttles of these subjects, made when they are new, held until the transaction ends, in name order."""
     names = sorted(subjects)
-    new = insert(Throttle).values([{"subject": name, "failures": 0, "last_at": at} for name in names])
+    clean = {"failures": 0, "last_at": at, "forgiven_at": at}
+    new = insert(Throttle).values([{"subject": name} | clean for name in names])
     await session.execute(new.on_conflict_do_nothing())
     query = select(Throttle).where(Throttle.subject.in_(names)).order_by(Throttle.subject)
     return list(await session.scalars(query.with_for_update()))

@@ -5,6 +5,7 @@ session:   LIVE ──► ENDED       (signed out, replayed, password changed, s
 
 import enum
 import hashlib
+import math
 import re
 import secrets
 import unicodedata
@@ -14,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, ForeignKey, Index, Text, literal, true
+from sqlalchemy import ARRAY, ColumnElement, ForeignKey, Index, Text, func, literal, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import VIEWER, Audience, Base, Identified, named
@@ -42,7 +43,22 @@ FAILURES_MAX = option(
     default=10,
     least=3,
     most=1_000,
-    means="Failed sign-ins, for one account or one address, before it has to wait.",
+    means="Failed sign-ins for one account before it has to wait; as many are forgiven in an hour.",
+)
+ADDRESS_FAILURES_MAX = option(
+    "accounts.address_failures_max",
+    default=100,
+    least=3,
+    most=100_000,
+    means="Failed sign-ins from one address, which many may share, before it has to wait; as many are forgiven in an "
+    "hour.",
+)
+REGISTRATIONS_MAX = option(
+    "accounts.registrations_max",
+    default=30,
+    least=1,
+    most=100_000,
+    means="Accounts that may be registered from one address in an hour.",
 )
 BACKOFF_SECONDS = option(
     "accounts.sign_in_backoff_seconds",
@@ -52,6 +68,8 @@ BACKOFF_SECONDS = option(
     means="First wait after too many failed sign-ins; it doubles with every further failure, up to an hour.",
 )
 BACKOFF_MAX = timedelta(hours=1)
+FORGIVING = timedelta(hours=1)
+"""In which time as many attempts are forgiven as a limit allows."""
 
 
 class Role(enum.Enum):
@@ -83,6 +101,17 @@ class SignInFailed(Refusal):
 
     code = "SIGN_IN_FAILED"
     message = "The email address or the password is not right, or there were too many attempts; try again later."
+
+
+class TooManyAttempts(Refusal):
+    """Somebody tries too often; what exactly was tried is not looked at."""
+
+    code = "TOO_MANY_ATTEMPTS"
+    message = "There were too many attempts. Try again later."
+
+    def __init__(self, wait: timedelta = FORGIVING) -> None:
+        super().__init__()
+        self.retry_after_seconds = math.ceil(wait.total_seconds())
 
 
 class SessionEnded(Unauthenticated):
@@ -330,13 +359,16 @@ class RefreshToken(Base):
 
 
 class Throttle(Base):
-    """How often somebody failed to sign in, for one account or from one address."""
+    """How often something was tried in vain lately: by whom an account is guarded, or from one address."""
 
     __tablename__ = "sign_in_throttles"
+    __table_args__ = (Index(None, "last_at"),)
 
     subject: Mapped[str] = mapped_column(primary_key=True)
     failures: Mapped[int]
     last_at: Mapped[datetime]
+    forgiven_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Up to when time has forgiven; it goes on by whole failures, so that frequent attempts lose nothing of it."""
 
     @staticmethod
     def of_account(email: str) -> str:
@@ -348,23 +380,72 @@ class Throttle(Base):
         """The throttle of where the attempts come from."""
         return "address:" + address
 
+    @staticmethod
+    def of_newcomers(address: str) -> str:
+        """The throttle of those who register from somewhere."""
+        return "newcomers:" + address
+
     def must_be_open(self, at: datetime, config: Config) -> None:
         """Refuse to look at the password while the wait lasts: 30 s after 10 failures, doubling up to an hour."""
-        over = self.failures - config[FAILURES_MAX]
-        if over < 0:
-            return
-        wait = min(timedelta(seconds=config[BACKOFF_SECONDS] * 2 ** min(over, 12)), BACKOFF_MAX)
-        if at < self.last_at + wait:
+        if self._wait_left(at, config):
             raise SignInFailed
 
-    def forgive(self) -> None:
-        """Forget what a successful sign-in proves innocent: all of an account's failures, one of an address's."""
-        self.failures = 0 if self.subject.startswith("account:") else max(self.failures - 1, 0)
+    def must_have_room(self, at: datetime, config: Config) -> None:
+        """The same for those who may know why they are refused, and for how long."""
+        if left := self._wait_left(at, config):
+            raise TooManyAttempts(left)
 
-    def count(self, at: datetime) -> None:
-        """Count an attempt as failed, before it is known, so that many at once gain nothing; an hour forgets."""
-        self.failures = 1 if at - self.last_at > BACKOFF_MAX else self.failures + 1
-        self.last_at = at
+    def _wait_left(self, at: datetime, config: Config) -> timedelta:
+        if self._kind == "newcomers":
+            self._pass_time(at, config)
+            until = self.forgiven_at + self._each(config) if self.failures >= self._most(config) else at
+        else:
+            wait = self._wait(config)
+            until = self.last_at + wait if wait else at
+        return max(until - at, timedelta())
+
+    def _wait(self, config: Config) -> timedelta:
+        over = self.failures - self._most(config)
+        if over < 0 or self._kind == "newcomers":
+            return timedelta()
+        return min(timedelta(seconds=config[BACKOFF_SECONDS] * 2 ** min(over, 12)), BACKOFF_MAX)
+
+    def _pass_time(self, at: datetime, config: Config) -> None:
+        wait = self._wait(config)
+        # A wait is served before anything is forgiven; else the waits would stop to double.
+        since = max(self.forgiven_at, self.last_at + wait) if wait else self.forgiven_at
+        many = max((at - since) // self._each(config), 0)
+        if many >= self.failures:
+            self.failures, self.forgiven_at = 0, max(at, since)
+        elif many:
+            self.failures, self.forgiven_at = self.failures - many, since + many * self._each(config)
+
+    def _each(self, config: Config) -> timedelta:
+        return FORGIVING / self._most(config)
+
+    def _most(self, config: Config) -> int:
+        kinds = {"account": FAILURES_MAX, "address": ADDRESS_FAILURES_MAX, "newcomers": REGISTRATIONS_MAX}
+        return config[kinds[self._kind]]
+
+    @property
+    def _kind(self) -> str:
+        return self.subject.partition(":")[0]
+
+    def count(self, at: datetime, config: Config) -> datetime:
+        """Count an attempt as failed, before it is known, so that many at once gain nothing; says when the last was."""
+        self._pass_time(at, config)
+        before, self.last_at = self.last_at, max(self.last_at, at)
+        self.failures += 1
+        return before
+
+    def forgive(self, at: datetime, before: datetime) -> None:
+        """Take back an attempt that turned out right, and all of an account's failures: it was nobody else.
+
+        An address that had to wait after the failure `before` waits for that one, and not for this attempt.
+        """
+        self.failures = 0 if self._kind == "account" else max(self.failures - 1, 0)
+        if self.last_at == at:
+            self.last_at = before
 
 
 class Profile:

@@ -73,6 +73,11 @@ def _profile(ctx: Context, account: Account, role: Role) -> ClientProfile | Free
 async def register(ctx: Context, *, email: str, password: str, full_name: str, roles: list[Role]) -> SignedIn:
     """Become a client, a freelancer or both, and be signed in."""
     account = Account.register(email=email, password=password, full_name=full_name, roles=roles, at=ctx.now())
+    now = ctx.now()
+    async with ctx.writing() as work:
+        for throttle in await loaders.accounts.lock_throttles(work, [Throttle.of_newcomers(ctx.address)], now):
+            throttle.must_have_room(now, ctx.config)
+            throttle.count(now, ctx.config)
     account.password_hash = await ctx.passwords.hash(password)
     async with ctx.writing() as work:
         work.add(account)
@@ -85,10 +90,11 @@ async def sign_in(ctx: Context, *, email: str, password: str) -> SignedIn:
     """Sign in; every failure sounds the same and takes the same time, whether or not there is such an account."""
     subjects = [Throttle.of_account(email), Throttle.of_address(ctx.address)]
     # The attempt is counted before the password is looked at: a thousand at once are a thousand attempts.
+    now, before = ctx.now(), {}
     async with ctx.writing() as work:
-        for throttle in await loaders.accounts.lock_throttles(work, subjects, ctx.now()):
-            throttle.must_be_open(ctx.now(), ctx.config)
-            throttle.count(ctx.now())
+        for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
+            throttle.must_be_open(now, ctx.config)
+            before[throttle.subject] = throttle.count(now, ctx.config)
         account = await loaders.accounts.with_email(work, email)
     known = account.password_hash if account else None
     right = await ctx.passwords.matches(known, password[:PASSWORD_MAX])
@@ -97,8 +103,8 @@ async def sign_in(ctx: Context, *, email: str, password: str) -> SignedIn:
     async with ctx.writing() as work:
         account = await loaders.accounts.lock(work, account.id)
         account.must_be_able_to_sign_in(known)
-        for throttle in await loaders.accounts.lock_throttles(work, subjects, ctx.now()):
-            throttle.forgive()
+        for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
+            throttle.forgive(now, before[throttle.subject])
         session, refresh_token = _begin_session(ctx, work, account)
     return _tokens(ctx, account, session, refresh_token)
 
@@ -142,9 +148,14 @@ async def sign_out_everywhere(ctx: Context) -> Account:
 
 async def change_password(ctx: Context, *, current_password: str, new_password: str) -> SignedIn:
     """Change the password, which ends every session, and begin a new one here."""
-    known = ctx.me.password_hash
+    known, subjects = ctx.me.password_hash, [Throttle.of_account(ctx.me.email)]
     with Checks() as check:
         check_password(check, new_password, "new_password")
+    now, before = ctx.now(), {}
+    async with ctx.writing() as work:
+        for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
+            throttle.must_have_room(now, ctx.config)
+            before[throttle.subject] = throttle.count(now, ctx.config)
     if not await ctx.passwords.matches(known, current_password[:PASSWORD_MAX]):
         raise WrongPassword(path=("current_password",))
     hashed = await ctx.passwords.hash(new_password)
@@ -153,6 +164,8 @@ async def change_password(ctx: Context, *, current_password: str, new_password: 
         if account.password_hash != known:
             raise WrongPassword(path=("current_password",))
         account.password_hash = hashed
+        for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
+            throttle.forgive(now, before[throttle.subject])
         await loaders.accounts.end_sessions(work, account.id, ctx.now())
         session, refresh_token = _begin_session(ctx, work, account)
     return _tokens(ctx, account, session, refresh_token)

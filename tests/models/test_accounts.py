@@ -26,6 +26,7 @@ from models.accounts import (
     Session,
     SignInFailed,
     Throttle,
+    TooManyAttempts,
     as_set,
     check_password,
     digest,
@@ -44,6 +45,7 @@ SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 CONFIG = Config()
+ADDRESS = Throttle.of_address("192.0.2.1")
 
 TWISTED = "aAjJ\xdf\u1e9e\u0130\u0131\u017f\u03a3\u03c2\u01f0\u03b1\u0301\u0308\u030c\u0323\u0331\u0345\u0307\u200d"
 """Letters and marks that change when they are folded or normalised."""
@@ -332,7 +334,7 @@ def test_suspending_twice_keeps_the_first_moment():
 
 
 def throttle(failures: int, last_at: datetime = AT, subject: str = "account:x") -> Throttle:
-    return Throttle(subject=subject, failures=failures, last_at=last_at)
+    return Throttle(subject=subject, failures=failures, last_at=last_at, forgiven_at=last_at)
 
 
 @pytest.mark.parametrize("failures", [0, 1, 9])
@@ -383,7 +385,7 @@ def test_of_many_attempts_at_once_ten_are_looked_at():
 
     for _ in range(1_000):
         if refusal_of(lambda: held.must_be_open(AT, CONFIG)) is None:
-            held.count(AT)
+            held.count(AT, CONFIG)
             looked_at += 1
 
     assert looked_at == 10
@@ -395,21 +397,88 @@ def test_somebody_who_never_stops_guessing_has_fewer_than_fifty_guesses_a_day():
     for moment in range(0, 86_400, 10):
         now = AT + moment * SECOND
         if refusal_of(partial(held.must_be_open, now, CONFIG)) is None:
-            held.count(now)
+            held.count(now, CONFIG)
             guesses += 1
 
     assert 10 < guesses < 50
 
 
 @pytest.mark.parametrize(
-    ("later", "failures"), [(timedelta(), 8), (HOUR - MOMENT, 8), (HOUR, 8), (HOUR + MOMENT, 1), (DAY, 1)]
+    ("later", "failures"),
+    [(0, 8), (359, 8), (360, 7), (719, 7), (720, 6), (7 * 360 - 1, 2), (7 * 360, 1), (3_600, 1), (86_400, 1)],
 )
-def test_an_hour_without_an_attempt_is_forgiven(later, failures):
+def test_every_six_minutes_a_failure_is_forgiven(later, failures):
     held = throttle(7)
 
-    held.count(AT + later)
+    held.count(AT + later * SECOND, CONFIG)
 
-    assert (held.failures, held.last_at) == (failures, AT + later)
+    assert (held.failures, held.last_at) == (failures, AT + later * SECOND)
+
+
+def test_frequent_attempts_do_not_keep_time_from_forgiving():
+    held = throttle(0, subject=ADDRESS)
+
+    for moment in range(0, 86_400, 40):
+        now = AT + moment * SECOND
+        held.must_be_open(now, CONFIG)
+        held.count(now, CONFIG)
+
+    assert held.failures == 1
+
+
+def test_an_address_that_many_share_fails_a_hundred_times_before_it_waits():
+    throttle(99, subject=ADDRESS).must_be_open(AT, CONFIG)
+    held = throttle(100, subject=ADDRESS)
+    with pytest.raises(SignInFailed):
+        held.must_be_open(AT + 29 * SECOND, CONFIG)
+    held.must_be_open(AT + 30 * SECOND, CONFIG)
+
+
+def test_nothing_is_forgiven_while_the_wait_lasts():
+    held = throttle(15)
+
+    held.count(AT + 960 * SECOND, CONFIG)
+    assert held.failures == 16
+    held.count(AT + (960 + 1_920 + 359) * SECOND, CONFIG)
+    assert held.failures == 17
+
+
+def test_a_right_attempt_does_not_make_an_address_wait_longer():
+    held = throttle(101, subject=ADDRESS)
+    now = AT + 61 * SECOND
+    held.must_be_open(now, CONFIG)
+
+    before = held.count(now, CONFIG)
+    assert refusal_of(lambda: held.must_be_open(now + SECOND, CONFIG)) == "SIGN_IN_FAILED"
+    held.forgive(now, before)
+
+    assert (held.failures, held.last_at) == (101, AT)
+    held.must_be_open(now + SECOND, CONFIG)
+
+
+def test_a_right_attempt_does_not_take_back_a_wrong_one_beside_it():
+    held = throttle(0, subject=ADDRESS)
+    before = held.count(AT, CONFIG)
+    held.count(AT + SECOND, CONFIG)
+
+    held.forgive(AT, before)
+
+    assert (held.failures, held.last_at) == (1, AT + SECOND)
+
+
+def test_thirty_register_from_one_address_in_an_hour_and_then_one_every_two_minutes():
+    held = throttle(0, subject=Throttle.of_newcomers("192.0.2.1"))
+    for _ in range(30):
+        held.must_have_room(AT, CONFIG)
+        held.count(AT, CONFIG)
+
+    with pytest.raises(TooManyAttempts) as refused:
+        held.must_have_room(AT + 20 * SECOND, CONFIG)
+
+    assert refused.value.retry_after_seconds == 100
+    held.must_have_room(AT + 120 * SECOND, CONFIG)
+    held.count(AT + 120 * SECOND, CONFIG)
+    assert refusal_of(lambda: held.must_have_room(AT + 121 * SECOND, CONFIG)) == "TOO_MANY_ATTEMPTS"
 
 
 @pytest.mark.parametrize(
@@ -426,7 +495,7 @@ def test_an_hour_without_an_attempt_is_forgiven(later, failures):
 def test_signing_in_forgives_all_of_an_account_and_one_of_an_address(subject, failures, left):
     held = throttle(failures, subject=subject)
 
-    held.forgive()
+    held.forgive(AT, AT)
 
     assert held.failures == left
 

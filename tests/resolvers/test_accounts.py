@@ -12,8 +12,10 @@ from starlette.requests import HTTPConnection
 
 import resolvers.accounts
 from models.accounts import (
+    ADDRESS_FAILURES_MAX,
     FAILURES_MAX,
     ITEMS_MAX,
+    REGISTRATIONS_MAX,
     Account,
     ClientProfile,
     ClientWords,
@@ -32,6 +34,7 @@ from models.accounts import (
     SessionEnded,
     SignInFailed,
     Throttle,
+    TooManyAttempts,
     TooManyItems,
     WrongPassword,
     digest,
@@ -138,9 +141,13 @@ async def test_a_refresh_token_is_handed_out_and_not_kept(ada, house):
 
 @pytest.mark.usefixtures("ada")
 @pytest.mark.parametrize("email", ["ada@example.org", " ADA@EXAMPLE.ORG ", "\uff41da@example.org"])
-async def test_one_address_has_one_account_however_it_is_written(email, at, refuses):
-    async with refuses(EmailTaken):
+async def test_one_address_has_one_account_however_it_is_written(email, at, count_rows):
+    before = await count_rows()
+
+    with pytest.raises(EmailTaken):
         await resolvers.accounts.register(at(), email=email, password=PASSWORD, full_name="A", roles=[Role.CLIENT])
+
+    assert await count_rows() == before
 
 
 async def test_everything_wrong_with_a_registration_is_said_at_once(at, refuses):
@@ -160,7 +167,11 @@ async def test_of_many_who_register_one_address_at_once_one_does(at, count_rows)
         answers = await asyncio.gather(
             *(
                 resolvers.accounts.register(
-                    at(), email=f"{race}@example.org", password=PASSWORD, full_name="A", roles=[Role.FREELANCER]
+                    at(f"2001:db8::{race}"),
+                    email=f"{race}@example.org",
+                    password=PASSWORD,
+                    full_name="A",
+                    roles=[Role.FREELANCER],
                 )
                 for _ in range(3)
             ),
@@ -250,12 +261,40 @@ async def test_whoever_signs_in_after_the_wait_has_ten_tries_again(at, clock, fa
 
 
 @pytest.mark.usefixtures("ada")
-async def test_an_address_that_guesses_at_many_accounts_has_to_wait_and_others_do_not(at):
-    for number in range(10):
-        await fails(at(HOME), 1, email=f"guess{number}@example.org")
+async def test_an_address_that_guesses_at_many_accounts_has_to_wait_and_others_do_not(at, clock):
+    config = Config({ADDRESS_FAILURES_MAX.name: 20})
+    for number in range(20):
+        await fails(replace(at(HOME), config=config), 1, email=f"guess{number}@example.org")
 
-    await fails(at(HOME), 1, password=PASSWORD)
-    assert await sign_in(at(ELSEWHERE))
+    await fails(replace(at(HOME), config=config), 1, password=PASSWORD)
+    assert await sign_in(replace(at(ELSEWHERE), config=config))
+    assert await sign_in(at(HOME))
+
+    # The wait over, whoever signs in does not make the others there wait for it again.
+    clock.advance(seconds=31)
+    assert await sign_in(replace(at(HOME), config=config))
+    assert await sign_in(replace(at(HOME), config=config))
+
+
+async def test_from_one_address_so_many_register_in_an_hour_and_more_may_later(at, clock, count_rows):
+    config = Config({REGISTRATIONS_MAX.name: 3})
+
+    async def register(number: int, address: str = HOME) -> Any:
+        ctx = replace(at(address), config=config)
+        email = f"{number}@example.org"
+        return await resolvers.accounts.register(
+            ctx, email=email, password=PASSWORD, full_name="A", roles=[Role.CLIENT]
+        )
+
+    answers = await asyncio.gather(*(register(number) for number in range(8)), return_exceptions=True)
+    assert Counter(map(type, answers)) == {SignedIn: 3, TooManyAttempts: 5}
+    assert (await count_rows())["accounts"] == 3
+    assert await register(10, ELSEWHERE)
+    clock.advance(seconds=1_201)
+    assert await register(11)
+    with pytest.raises(TooManyAttempts) as refused:
+        await register(12)
+    assert 1_100 < (refused.value.retry_after_seconds or 0) <= 1_200
 
 
 @pytest.mark.usefixtures("ada")
@@ -269,7 +308,7 @@ async def test_one_account_of_ones_own_does_not_wash_an_address_clean(at, failur
 
 
 @pytest.mark.usefixtures("ada")
-async def test_an_hour_without_a_failure_forgets_them(at, clock, failures):
+async def test_an_hour_without_a_failure_forgives_them(at, clock, failures):
     await fails(at(), 9)
     clock.advance(hours=1, seconds=1)
 
@@ -285,7 +324,8 @@ async def test_fifty_wrong_sign_ins_at_once_count_as_fifty(at, failures):
     answers = await asyncio.gather(*(sign_in(patient, password=WRONG) for _ in range(50)), return_exceptions=True)
 
     assert Counter(map(type, answers)) == {SignInFailed: 50}
-    assert await failures() == {Throttle.of_account("ada@example.org"): 50, Throttle.of_address(HOME): 50}
+    subjects = (Throttle.of_account("ada@example.org"), Throttle.of_address(HOME))
+    assert [(await failures())[subject] for subject in subjects] == [50, 50]
 
 
 @pytest.mark.usefixtures("ada")
@@ -293,7 +333,8 @@ async def test_of_fifty_guesses_at_once_ten_are_looked_at(at, failures):
     answers = await asyncio.gather(*(sign_in(at(), password=WRONG) for _ in range(50)), return_exceptions=True)
 
     assert Counter(map(type, answers)) == {SignInFailed: 50}
-    assert set((await failures()).values()) == {10}
+    subjects = (Throttle.of_account("ada@example.org"), Throttle.of_address(HOME))
+    assert [(await failures())[subject] for subject in subjects] == [10, 10]
 
 
 async def test_whoever_is_suspended_while_signing_in_is_out_afterwards(ada, at, as_, people, accepted):
@@ -434,9 +475,33 @@ async def test_a_new_password_ends_every_session_and_begins_one(ada, at, me, acc
     assert await sign_in(at(), password="a new password")
 
 
-async def test_the_current_password_has_to_be_known(ada, me, refuses):
-    async with refuses(WrongPassword):
+async def test_the_current_password_has_to_be_known(ada, me, stored):
+    with pytest.raises(WrongPassword):
         await resolvers.accounts.change_password(me(ada), current_password=WRONG, new_password="a new password")
+
+    assert (await stored(ada.account)).password_hash == ada.account.password_hash
+
+
+async def test_guessing_the_current_password_is_guessing_at_the_account(ada, at, me, accepted):
+    for _ in range(10):
+        with pytest.raises(WrongPassword):
+            await resolvers.accounts.change_password(me(ada), current_password=WRONG, new_password="a new password")
+
+    with pytest.raises(TooManyAttempts) as refused:
+        await resolvers.accounts.change_password(me(ada), current_password=PASSWORD, new_password="a new password")
+
+    assert 0 < (refused.value.retry_after_seconds or 0) <= 30
+    await fails(at(), 1, password=PASSWORD)
+    assert await accepted(ada)
+
+
+async def test_the_right_password_forgives_the_wrong_ones(ada, me, failures):
+    with pytest.raises(WrongPassword):
+        await resolvers.accounts.change_password(me(ada), current_password=WRONG, new_password="a new password")
+
+    await resolvers.accounts.change_password(me(ada), current_password=PASSWORD, new_password="a new password")
+
+    assert (await failures())[Throttle.of_account("ada@example.org")] == 0
 
 
 async def test_a_new_password_has_its_bounds(ada, me, refuses):
