@@ -1,7 +1,8 @@
 """How people prove who they are: signed tokens, and passwords that nobody can read back."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from argon2.exceptions import VerifyMismatchError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models.accounts import Account, Session
-from models.errors import Unauthenticated
+from models.errors import Busy, Unauthenticated
 from ops.settings import SigningKey
 
 ALGORITHM = "EdDSA"
@@ -23,6 +24,8 @@ TOKEN_MAX = 4_000
 CLAIMS = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
 HASHES_AT_ONCE = 2
 """Each takes 64 MiB for some 50 ms; more at once would only wait for the same cores."""
+HASHES_WAITING_MAX = 50
+"""Anybody may stand in this line; who comes when it is so long is told at once to come back."""
 
 
 class BadToken(Unauthenticated):
@@ -102,10 +105,11 @@ class Argon2:
     def __init__(self, memory_kib: int) -> None:
         self._hasher = PasswordHasher(memory_cost=memory_kib)
         self._room = asyncio.Semaphore(HASHES_AT_ONCE)
+        self._waiting = 0
 
     async def hash(self, password: str) -> str:
         """Make the only form in which a password is kept."""
-        async with self._room:
+        async with self._turn():
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
@@ -113,8 +117,22 @@ class Argon2:
         if password_hash is None:
             await self.hash(password)
             return False
-        async with self._room:
+        async with self._turn():
             return await asyncio.to_thread(self._verify, password_hash, password)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._waiting >= HASHES_WAITING_MAX:
+            raise Busy
+        self._waiting += 1
+        try:
+            await self._room.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._room.release()
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:

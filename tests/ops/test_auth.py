@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from models.accounts import Role, Session
 from models.config import Config
-from ops.auth import AUDIENCE, HASHES_AT_ONCE, ISSUER, Argon2, BadToken, KeyRing, bearer
+from models.errors import Busy
+from ops.auth import AUDIENCE, HASHES_AT_ONCE, HASHES_WAITING_MAX, ISSUER, Argon2, BadToken, KeyRing, bearer
 from ops.settings import SigningKey
 from tests import make
 
@@ -394,6 +395,19 @@ async def test_only_a_few_passwords_are_hashed_at_once():
     await asyncio.gather(*(passwords.hash("x") for _ in range(6)), *(passwords.matches(None, "x") for _ in range(6)))
 
     assert (counting.hashed, counting.most) == (12, HASHES_AT_ONCE)
+
+
+async def test_a_line_that_is_too_long_is_joined_by_nobody():
+    counting = Counting(together=HASHES_AT_ONCE)
+    passwords = hasher(counting)
+    room = HASHES_AT_ONCE + HASHES_WAITING_MAX
+
+    told = await asyncio.gather(*(passwords.hash("x") for _ in range(room + 10)), return_exceptions=True)
+
+    assert [type(answer) for answer in told] == [str] * room + [Busy] * 10
+    assert counting.hashed == room
+    # Who comes back later finds room.
+    assert not any(await asyncio.gather(passwords.matches(None, "x"), passwords.matches(None, "x")))
 
 
 async def test_somebody_who_gives_up_waiting_leaves_room_for_others():
