@@ -10,7 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from ops.settings import BadSettings, Settings
+from models.errors import Refusal
+from ops.settings import BadSettings, Settings, database_url_of
 
 SDL = Path(__file__).parents[1] / "schema" / "schema.graphql"
 DRAIN_SECONDS = 30
@@ -59,12 +60,14 @@ def serve(arguments: argparse.Namespace) -> int:
 def work(_: argparse.Namespace) -> int:
     """Run the background worker."""
     from ops import go, logs, worker
+    from ops import migrate as migrations
     from ops.app import House
 
     _settle()
     go.wait()
     settings = Settings.of(os.environ)
     logs.configure(settings.log_level, as_json=settings.log_json)
+    migrations.must_be_reachable(settings.database_url)
     asyncio.run(worker.work(House.of(settings)))
     return 0
 
@@ -73,16 +76,19 @@ def migrate(_: argparse.Namespace) -> int:
     """Bring the database at DATABASE_URL to the newest revision."""
     from ops import migrate as migrations
 
-    changed = migrations.to_head(_database_url())
+    with migrations.in_a_line():
+        changed = migrations.to_head(database_url_of(os.environ))
     print(f"The database is at {migrations.newest()}{'' if changed else ' already'}.")
     return 0
 
 
 def seed(_: argparse.Namespace) -> int:
     """Put the demo data into the database at DATABASE_URL, unless somebody lives there."""
+    from ops import migrate as migrations
     from ops import seed as demo
 
-    done = asyncio.run(demo.seed(_database_url()))
+    with migrations.in_a_line():
+        done = asyncio.run(demo.seed(database_url_of(os.environ)))
     print("The demo data is in." if done else "There are accounts already: nothing was done.")
     return 0
 
@@ -90,9 +96,14 @@ def seed(_: argparse.Namespace) -> int:
 def admin(arguments: argparse.Namespace) -> int:
     """Appoint an administrator: an account that exists, or a new one with a password that is asked for, or piped in."""
     from ops import admins
+    from ops import migrate as migrations
 
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    print(asyncio.run(admins.appoint(Settings.of(os.environ), arguments.email, password)))
+    def ask() -> str:
+        return getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+
+    settings = Settings.of(os.environ)
+    migrations.must_be_reachable(settings.database_url)
+    print(asyncio.run(admins.appoint(settings, arguments.email, ask)))
     return 0
 
 
@@ -116,13 +127,6 @@ def _settle() -> None:
     gc.enable()
 
 
-def _database_url() -> str:
-    url = os.environ.get("DATABASE_URL")
-    if not url:
-        raise BadSettings("DATABASE_URL is not set")
-    return url
-
-
 def main() -> int:
     """Read the command line and do what it says."""
     # Loading makes a hundred thousand objects and no garbage; looking for some took a seventh of the time.
@@ -143,6 +147,9 @@ def main() -> int:
         code: int = arguments.run(arguments)
     except BadSettings as error:
         print(f"WorkUp cannot start: {error}.", file=sys.stderr)
+        return 2
+    except Refusal as error:
+        print("Not done:", " ".join(problem.message for problem in error.problems) or error, file=sys.stderr)
         return 2
     return code
 

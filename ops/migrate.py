@@ -1,17 +1,42 @@
 """How a database is brought to what the code expects of it."""
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+
+from ops.settings import BadSettings
 
 ROOT = Path(__file__).parents[1]
 CONNECT_SECONDS = 30.0
 
 
-class DatabaseIsNewer(RuntimeError):
+class Unusable(BadSettings):
+    """The database cannot be used as it is; the message says why, in a line."""
+
+
+class DatabaseIsNewer(Unusable):
     """The database was migrated by newer code than this."""
+
+
+@contextmanager
+def in_a_line() -> Iterator[None]:
+    """Say what an operator can do something about as `Unusable`."""
+    try:
+        yield
+    except TimeoutError:
+        raise Unusable("the database does not answer") from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unusable(f"the database cannot be used: {' '.join(str(error).split())}") from error
+
+
+def must_be_reachable(database_url: str) -> None:
+    """Find out whether there is a database before anything is begun that needs one."""
+    with in_a_line():
+        asyncio.run(current(database_url))
 
 
 def newest() -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+DATABASE_SCHEME = "postgresql+asyncpg://"
 KEY_BYTES = 32
 SECRET_CHARS_MIN = 32
 HOME = Path(__file__).parents[1] / ".workup"
@@ -77,7 +78,7 @@ class Settings:
         if len({key.kid for key in keys}) != len(keys):
             raise BadSettings("WORKUP_SIGNING_KEYS names a kid twice")
         return cls(
-            database_url=_required(environment, "DATABASE_URL"),
+            database_url=database_url_of(environment),
             redis_url=_required(environment, "REDIS_URL"),
             secret=secret.encode(),
             signing_keys=keys,
@@ -103,6 +104,14 @@ class Settings:
             upload_user=environment.get("UPLOAD_USER") or None,
             upload_password=environment.get("UPLOAD_PASSWORD") or None,
         )
+
+
+def database_url_of(environment: Mapping[str, str]) -> str:
+    """Where the database is, in the one form that everything here reads."""
+    url = _required(environment, "DATABASE_URL")
+    if not url.startswith(DATABASE_SCHEME):
+        raise BadSettings(f"DATABASE_URL begins with {DATABASE_SCHEME}")
+    return url
 
 
 def home_of(environment: Mapping[str, str]) -> Path:

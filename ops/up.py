@@ -29,7 +29,7 @@ WATCH_SECONDS = 0.2
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Asked(BaseException):
+class ToldToStop(BaseException):
     """Somebody wants all of this to stop."""
 
 
@@ -149,7 +149,7 @@ def run(environment: Mapping[str, str] = os.environ) -> int:
     began = time.monotonic()
     _listen_for_signals()
     try:
-        with suppress(Asked), ExitStack() as stack:
+        with suppress(ToldToStop), ExitStack() as stack:
             _run(environment, stack, began)
     except (Broken, local.CannotStart) as error:
         print(f"WorkUp stopped: {error}", file=sys.stderr)
@@ -161,7 +161,7 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
     site = Site.of(environment)
     site.must_be_free()
     servers = _servers(environment, stack)
-    secrets = settings.local_secrets(_home(environment))
+    secrets = settings.local_secrets(settings.home_of(environment))
     told = {
         "WORKUP_DEMO": "on",
         **secrets,
@@ -189,7 +189,7 @@ def _listen_for_signals() -> None:
     def ask(_: int, __: FrameType | None) -> None:
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
-        raise Asked
+        raise ToldToStop
 
     for number in STOPPING:
         # Under nohup, a closed terminal is no reason to stop.
@@ -204,11 +204,7 @@ def _servers(environment: Mapping[str, str], stack: ExitStack) -> local.Local | 
     if not wanted:
         return None
     with _step(" and ".join(name.capitalize() for name in wanted)):
-        return stack.enter_context(local.start(_home(environment), wanted=wanted))
-
-
-def _home(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("WORKUP_HOME") or ROOT / ".workup")
+        return stack.enter_context(local.start(settings.home_of(environment), wanted=wanted))
 
 
 def _addresses(servers: local.Local | None, environment: Mapping[str, str]) -> dict[str, str]:
@@ -218,14 +214,13 @@ def _addresses(servers: local.Local | None, environment: Mapping[str, str]) -> d
 
 def _migrate(database_url: str) -> None:
     # Late, so that the children load while we do.
-    import asyncpg
-
     from ops import migrate
 
     try:
-        migrate.to_head(database_url)
-    except (OSError, TimeoutError, asyncpg.PostgresError, migrate.DatabaseIsNewer) as error:
-        raise Broken(f"cannot migrate the database: {error}") from error
+        with migrate.in_a_line():
+            migrate.to_head(database_url)
+    except migrate.Unusable as error:
+        raise Broken(f"cannot migrate: {error}") from error
 
 
 def _seed(database_url: str) -> bool:
