@@ -1,4 +1,7 @@
-"""What an operator may change while it runs: every option with its type, default, bounds and meaning."""
+"""What rules depend on and an operator may want otherwise: every option with its default, bounds and meaning.
+
+For now the defaults apply; `Config` takes other values, but nothing stores any.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from models.accounts import Account
+from models.config import OPTIONS
 from ops.app import House
 from ops.transport.asked import Asked
 from ops.transport.operations import Operations
@@ -145,3 +146,14 @@ def test_every_setting_is_listed_and_nothing_else() -> None:
     page = (ROOT / "docs/operations.md").read_text()
     listed = page[page.index("| variable") : page.index("**A new signing key**")]
     assert set(re.findall(r"`(WORKUP_[A-Z_]+|DATABASE_URL|REDIS_URL|HOST|PORT)`", listed)) == read
+
+
+def test_every_option_is_listed_as_it_is() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    table = page[page.index("| option |") : page.index("## Health")]
+    listed = [line for line in table.splitlines()[2:] if line]
+    rows = [
+        f"| `{known.name}` | {known.default} | {known.least} to {known.most} | {known.means} |"
+        for known in OPTIONS.values()
+    ]
+    assert sorted(listed) == sorted(rows)
