@@ -194,6 +194,7 @@ def build(house: House) -> Front:
         origins=settings.origins,
         introspection=settings.introspection,
         expires_at=lambda context: context.expires_at,
+        open_fields=("register", "signIn", "refresh"),
     )
     health = Health(house.database, house.hub, house.depot.storage)
     media = media_of(house)

@@ -21,7 +21,8 @@ class GraphQLApp:
 
     `context_for` makes the context of one operation, or refuses by raising something with `extensions["code"]`
     (and `expired` if a token was good once). `around` stands around every operation. `observe` hears how each
-    went. `page` is for people who come with a browser.
+    went. `page` is for people who come with a browser. Over HTTP, an operation that selects nothing but `open_fields`
+    is nobody's, whatever token comes with it.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class GraphQLApp:
         around: Around = nothing_around,
         observe: Observe | None = None,
         expires_at: ExpiresAt = context_expires_at,
+        open_fields: Sequence[str] = (),
     ) -> None:
         self._operations = Operations(schema, limits or Limits(), introspection=introspection, around=around)
-        self._http = HTTP(self._operations, context_for, page, observe)
+        self._http = HTTP(self._operations, context_for, page, observe, frozenset(open_fields))
         self._context_for = context_for
         self._observe = observe
         self._expires_at = expires_at

@@ -145,17 +145,9 @@ class Socket:
         self._restarting = True
         # What was asked for a moment ago begins, so that mutations are known from the rest.
         await asyncio.sleep(0)
-        names = [name for name, running in self.running.items() if not running.must_finish]
-        for name in names:
+        # Without a word: a client that is told `complete` believes it has heard all, and does not come back.
+        for name in [name for name, running in self.running.items() if not running.must_finish]:
             self._drop(name)
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS_MAX):
-                for name in names:
-                    await self._send({"type": "complete", "id": name})
-        except (TimeoutError, Hangup, WebSocketDisconnect):
-            # It does not read, so there is nothing to wait for and nothing to tell.
-            self._closed = True
-            return
         if finishing := [running.task for running in self.running.values() if running.task]:
             await asyncio.wait(finishing, timeout=FINISH_SECONDS_MAX)
         await self.hang_up(RESTARTING, "Service restart")

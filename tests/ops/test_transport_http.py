@@ -91,6 +91,15 @@ async def test_other_methods_are_refused(client):
         assert response.headers["allow"] == "GET, POST"
 
 
+async def test_what_is_open_to_all_is_open_whatever_token_comes_with_it():
+    app = GraphQLApp(toy.schema, context_for=toy.context_for, open_fields=("ping", "echo"))
+    async with client_of(app) as open_client:
+        headers = {"authorization": "Bearer bad"}
+
+        assert "data" in (await ask(open_client, "{ ping }", headers=headers)).json()
+        assert codes(await ask(open_client, "{ ping person { name } }", headers=headers)) == ["UNAUTHENTICATED"]
+
+
 async def test_the_context_knows_the_authorization(client):
     response = await ask(client, "{ token }", headers={"authorization": "Bearer x"})
 

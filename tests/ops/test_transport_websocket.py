@@ -513,7 +513,7 @@ async def test_listed_pages_are_welcome(origins):
 # When the server stops
 
 
-async def test_closing_says_complete_and_then_1012():
+async def test_closing_says_1012_and_not_that_anything_was_complete():
     app = GraphQLApp(toy.schema, context_for=toy.context_for)
     async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
         client = Client(socket)
@@ -524,7 +524,6 @@ async def test_closing_says_complete_and_then_1012():
 
         await app.closing()
 
-        assert [await client.hear() for _ in "ab"] == [{"type": "complete", "id": name} for name in "ab"]
         assert await client.closed() == (1012, "Service restart")
         await until(lambda: app.sockets == 0)
         async with connect(url, subprotocols=[PROTOCOL]) as late:
@@ -546,7 +545,6 @@ async def test_closing_waits_for_the_answers_of_mutations(monkeypatch):
         await client.hear()
 
         closing = asyncio.create_task(app.closing())
-        assert await client.hear() == {"type": "complete", "id": "followed"}
         (late,) = await client.all_of("{ ping }", "late")
         gate.set()
         answer = [await client.hear(), await client.hear()]
