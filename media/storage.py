@@ -160,12 +160,15 @@ class Directory(Storage):
 
     async def put(self, key: str, path: Path, *, mime_type: str, sha256: str) -> None:  # noqa: ARG002
         """Keep a local file under a key; it is on the disk when this returns, and moved rather than copied."""
-        assert self._leads_here(key), key
+        assert KEY.fullmatch(key), key
         with _reaching():
             await asyncio.to_thread(self._move, path, self.root / key)
 
     def _move(self, path: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # A link in the place of the file is replaced, and not followed; one in the place of its folder would be.
+        if target.parent.is_symlink():
+            raise NotADirectoryError(target.parent)
         _settle(path)
         path.replace(target)
         _settle(target.parent)

@@ -22,5 +22,5 @@ async def site(listener: Site, house: House) -> AsyncIterator[Site]:
     yield listener
     for entry in listener.root.iterdir():
         if not entry.name.startswith("."):
-            shutil.rmtree(entry)
+            shutil.rmtree(entry, ignore_errors=True)
     listener.media._shelf._items.clear()
