@@ -73,7 +73,7 @@ class House:
         seal = Seal(settings.secret)
         return cls(
             settings,
-            Database.at(settings.database_url, connections=settings.db_connections),
+            Database.at(settings.database_url, connections=settings.db_connections, role=settings.db_role),
             RedisHub(settings.redis_url, prefix=settings.channel_prefix),
             KeyRing(settings.signing_keys),
             Argon2(settings.password_memory_kib),

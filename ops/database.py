@@ -30,8 +30,11 @@ class Database:
     writing: async_sessionmaker[UnitOfWork]
 
     @classmethod
-    def at(cls, url: str, *, connections: int) -> "Database":
-        """Open a pool of up to so many connections, when they are first needed."""
+    def at(cls, url: str, *, connections: int, role: str = "none") -> "Database":
+        """Open a pool of up to so many connections, when they are first needed, which work as this role.
+
+        The role `none` is whoever the URL names.
+        """
         engine = create_async_engine(
             url,
             pool_size=connections,
@@ -41,7 +44,7 @@ class Database:
             # What people wrote, and the hashes of their passwords, have no place in a log.
             hide_parameters=True,
             connect_args={
-                "server_settings": SERVER_SETTINGS,
+                "server_settings": SERVER_SETTINGS | {"role": role},
                 "timeout": CHECKOUT_SECONDS,
                 "command_timeout": SILENCE_SECONDS,
             },

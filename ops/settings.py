@@ -59,6 +59,7 @@ class Settings:
     log_level: str = "INFO"
     log_json: bool = False
     db_connections: int = 10
+    db_role: str = "workup_app"
     password_memory_kib: int = 65_536
     channel_prefix: str = "workup:"
     media_url: str = (HOME / MEDIA).as_uri()
@@ -93,6 +94,7 @@ class Settings:
             log_level=(environment.get("WORKUP_LOG_LEVEL") or cls.log_level).upper(),
             log_json=_switch(environment, "WORKUP_LOG_JSON", default=False),
             db_connections=_number(environment, "WORKUP_DB_CONNECTIONS", 1, 100, cls.db_connections),
+            db_role=environment.get("WORKUP_DB_ROLE") or cls.db_role,
             password_memory_kib=_number(
                 environment, "WORKUP_PASSWORD_MEMORY_KIB", 32, 1_048_576, cls.password_memory_kib
             ),

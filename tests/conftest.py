@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import schema.root
 from models.accounts import Account
@@ -137,12 +138,21 @@ def clock(shared_house: House) -> Clock:
     return shared_house.clock
 
 
+@pytest.fixture(scope="session")
+async def owner(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """Whom the tables belong to, with their triggers switched off: what the house itself may never do."""
+    unbound = {"server_settings": {"session_replication_role": "replica"}}
+    engine = create_async_engine(settings.database_url, connect_args=unbound)
+    yield engine
+    await engine.dispose()
+
+
 @pytest.fixture
-async def house(shared_house: House, clock: Clock) -> AsyncIterator[House]:
+async def house(shared_house: House, clock: Clock, owner: AsyncEngine) -> AsyncIterator[House]:
     """A house with nobody in it, and left so."""
     yield shared_house
     clock.ahead = timedelta()
-    async with shared_house.database.engine.begin() as connection:
+    async with owner.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             if table.name not in LASTING:
                 await connection.execute(sa.delete(table))

@@ -37,13 +37,13 @@ async def job(keep, people):
 
 
 @pytest.fixture
-def cut(house):
+def cut(owner):
     """Cut the connection that a transaction goes over, as a network does."""
 
     async def terminate(work):
         number = await work.scalar(sa.text("select pg_backend_pid()"))
-        async with house.database.reading() as session:
-            await session.execute(sa.text("select pg_terminate_backend(:number, 5000)"), {"number": number})
+        async with owner.begin() as connection:
+            await connection.execute(sa.text("select pg_terminate_backend(:number, 5000)"), {"number": number})
 
     return terminate
 
@@ -229,7 +229,6 @@ async def test_a_deadlock_is_busy_for_one_and_nothing_for_the_other(as_, people,
 
     async def write(first, second):
         async with as_(people.client).writing() as work:
-            await work.execute(sa.text("set local deadlock_timeout = '20ms'"))
             await work.get(Job, first.id, with_for_update=True)
             await both_hold.wait()
             await work.get(Job, second.id, with_for_update=True)
