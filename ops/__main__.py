@@ -107,6 +107,17 @@ def admin(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check(_: argparse.Namespace) -> int:
+    """Recompute the ledger in the database at DATABASE_URL, and name what is wrong first."""
+    from ops import books
+    from ops import migrate as migrations
+
+    with migrations.in_a_line():
+        is_right, words = asyncio.run(books.check(database_url_of(os.environ)))
+    print(words)
+    return 0 if is_right else 1
+
+
 def sdl(arguments: argparse.Namespace) -> int:
     """Write schema/schema.graphql, or compare it with the code."""
     import schema.root
@@ -133,11 +144,13 @@ def main() -> int:
     gc.disable()
     parser = argparse.ArgumentParser(prog="python -m ops", description="Runs WorkUp.")
     verbs = parser.add_subparsers(required=True, metavar="verb")
-    for verb in (up, serve, work, migrate, seed, admin, sdl):
+    for verb in (up, serve, work, migrate, seed, admin, check, sdl):
         added = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
         added.set_defaults(run=verb)
         if verb is serve:
             added.add_argument("--only", choices=["media"], help="a server of files alone")
+        if verb is check:
+            added.add_argument("what", choices=["ledger"], help="what to look at")
         if verb is sdl:
             added.add_argument("--check", action="store_true", help="only compare")
         if verb is admin:

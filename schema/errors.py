@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 import models.contracts
+import models.ledger
 import resolvers.hub
 import resolvers.media
 from models.errors import Problem, Refusal, Stale, every_refusal
@@ -13,7 +14,12 @@ from models.errors import Problem, Refusal, Stale, every_refusal
 if TYPE_CHECKING:
     from schema.edges import Node
 
-_KNOWN = (models.contracts, resolvers.hub, resolvers.media)  # importing them defines every refusal there is
+_KNOWN = (
+    models.contracts,
+    models.ledger,
+    resolvers.hub,
+    resolvers.media,
+)  # importing them defines every refusal there is
 
 _codes: dict[str, Any] = {
     kind.code: strawberry.enum_value(kind.code, description=str(kind.message)) for kind in every_refusal()

@@ -21,6 +21,11 @@ select table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullabl
 union select indexdef from pg_indexes where schemaname = 'public' and tablename <> 'alembic_version'
 union select conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
   from pg_constraint where connamespace = 'public'::regnamespace and conrelid <> 'alembic_version'::regclass
+union select table_name || ' ' || grantee || ' ' || privilege_type from information_schema.role_table_grants
+  where table_schema = 'public' and table_name <> 'alembic_version'
+union select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+union select pg_get_functiondef(oid) || array_to_string(proacl, ' ') from pg_proc
+  where pronamespace = 'public'::regnamespace and prolang <> (select oid from pg_language where lanname = 'c')
 order by 1
 """
 

@@ -1,5 +1,8 @@
 """Saying no."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 import schema.root  # noqa: F401  # every room's refusals are defined
@@ -139,10 +142,13 @@ def test_a_constraint_is_a_rule_too(constraint, refusal):
     assert BY_CONSTRAINT[constraint] is refusal
 
 
-def test_every_constraint_that_refuses_is_one_that_some_table_has():
+def test_every_constraint_that_refuses_is_one_that_some_table_or_function_has():
     tables = Base.metadata.tables.values()
     known = {str(constraint.name) for table in tables for constraint in table.constraints}
     known |= {str(index.name) for table in tables for index in table.indexes if index.unique}
+
+    for migration in (Path(__file__).parents[2] / "migrations" / "versions").glob("*.py"):
+        known |= set(re.findall(r"CONSTRAINT = '(\w+)'", migration.read_text()))
 
     assert set(BY_CONSTRAINT) <= known
 

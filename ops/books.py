@@ -1,0 +1,20 @@
+"""How an operator learns whether the ledger is right."""
+
+import loaders.ledger
+from ops.database import Database
+
+
+async def check(database_url: str) -> tuple[bool, str]:
+    """Recompute the ledger as it stands at one moment; say whether it is right, and in a line what was found."""
+    database = Database.at(database_url, connections=1)
+    try:
+        async with database.reading() as session:
+            report = await loaders.ledger.audit(session)
+    finally:
+        await database.engine.dispose()
+    counted = (
+        f"{report.accounts} accounts, {report.journals} journals, {report.entries} entries and {report.holds} holds"
+    )
+    if report.wrong is None:
+        return True, f"The ledger is right: {counted}."
+    return False, f"The ledger is wrong: {report.wrong}"
