@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -25,7 +26,8 @@ PARTS_AT_ONCE = 2
 """How much of a big file is on its way to a bucket at a time, which is what a put takes of memory."""
 
 LIST_MAX = 1_000
-S3_SECONDS = "60s"
+S3_TIMEOUT, S3_CONNECT_TIMEOUT = timedelta(seconds=60), timedelta(seconds=3)
+S3_RETRIES_MAX, S3_RETRYING = 2, timedelta(seconds=10)
 DIGEST = "sha256"
 
 Store: TypeAlias = LocalStore | S3Store
@@ -81,7 +83,8 @@ class Storage:
             parts.netloc,
             prefix=parts.path.strip("/") or None,
             config=config,  # type: ignore[arg-type]  # a TypedDict of forty optional keys
-            client_options={"allow_http": allow_http, "timeout": S3_SECONDS},
+            client_options={"allow_http": allow_http, "timeout": S3_TIMEOUT, "connect_timeout": S3_CONNECT_TIMEOUT},
+            retry_config={"max_retries": S3_RETRIES_MAX, "retry_timeout": S3_RETRYING},
         )
         return cls(store, remembers=True)
 
