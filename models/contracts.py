@@ -250,8 +250,7 @@ class ContractAttachment(Base):
 @seen_with
 def _seen_with_its_contract() -> ColumnElement[bool]:
     """Both parties see what either put with the contract."""
-    return exists().where(
-        ContractAttachment.upload_id == Upload.id,
-        Contract.id == ContractAttachment.contract_id,
-        Contract.seen_by(Audience.MEMBER),
+    seen = exists().where(Contract.id == ContractAttachment.contract_id, Contract.seen_by(Audience.MEMBER))
+    return (
+        exists().where(ContractAttachment.upload_id == Upload.id, seen.correlate(ContractAttachment)).correlate(Upload)
     )

@@ -433,9 +433,8 @@ class JobAttachment(Base):
 @seen_with
 def _seen_with_its_job() -> ColumnElement[bool]:
     """Whoever is signed in and sees a job sees its attachments."""
-    return exists().where(
-        JobAttachment.upload_id == Upload.id, Job.id == JobAttachment.job_id, Job.seen_by(Audience.MEMBER)
-    )
+    seen = exists().where(Job.id == JobAttachment.job_id, Job.seen_by(Audience.MEMBER)).correlate(JobAttachment)
+    return exists().where(JobAttachment.upload_id == Upload.id, seen).correlate(Upload)
 
 
 def must_be_in_catalogue(words: JobWords, *, category_known: bool, skills_known: int) -> None:

@@ -207,11 +207,13 @@ _SEEN_WITH: list[Condition] = []
 def seen_with(condition: C) -> C:
     """Say that a member sees an upload because she sees what it is attached to.
 
-    A noun that uploads can be attached to registers the condition beside its own `seen_by`:
+    A noun that uploads can be attached to registers the condition beside its own `seen_by`. It correlates with
+    `Upload` alone: whatever else the statement around it reads is none of its business.
 
         @seen_with
         def _to_a_proposal() -> ColumnElement[bool]:
-            return exists().where(ProposalAttachment.upload_id == Upload.id, ProposalAttachment.seen_by(MEMBER))
+            seen = ProposalAttachment.seen_by(Audience.MEMBER)
+            return exists().where(ProposalAttachment.upload_id == Upload.id, seen).correlate(Upload)
     """
     _SEEN_WITH.append(condition)
     return condition

@@ -389,15 +389,17 @@ class ProposalAttachment(ProposalPart):
 @seen_with
 def _seen_with_its_proposal() -> ColumnElement[bool]:
     """Whoever sees a proposal sees its attachments."""
-    return exists().where(ProposalAttachment.upload_id == Upload.id, ProposalAttachment.seen_by(Audience.MEMBER))
+    seen = ProposalAttachment.seen_by(Audience.MEMBER)
+    return exists().where(ProposalAttachment.upload_id == Upload.id, seen).correlate(Upload)
 
 
 @seen_with
 def _seen_by_whom_she_proposed_to() -> ColumnElement[bool]:
     """A freelancer's resume is read by the clients of jobs that she has a proposal on, until she withdraws it."""
-    return exists().where(
-        FreelancerProfile.resume_id == Upload.id,
+    standing = exists().where(
         Proposal.freelancer_id == FreelancerProfile.id,
         Proposal.state != ProposalState.WITHDRAWN,
         Proposal.has_client(),
     )
+    mine = exists().where(FreelancerProfile.resume_id == Upload.id, standing.correlate(FreelancerProfile))
+    return mine.correlate(Upload)

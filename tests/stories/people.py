@@ -43,6 +43,8 @@ SHOWN = {
     """,
     "Refused": "code message field retryable retryAfterSeconds problems { field message } current { __typename id }",
     "Session": "id endedAt",
+    "Upload": "id state name size mimeType sha256 url availableActions",
+    "UploadTicket": "url method headers { name value } expiresAt upload { id state }",
     "SignedIn": "accessToken accessSeconds refreshToken account { id roles } session { id }",
 }
 """What people want to see of what a mutation answers with."""
@@ -139,24 +141,24 @@ class Person:
             data: dict[str, Any] = await session.execute(GraphQLRequest(read(text), variable_values=variables))
             return data
 
-    async def tries(self, name: str, **given: Any) -> dict[str, Any]:
+    async def tries(self, name: str, /, **given: Any) -> dict[str, Any]:
         """Do something, and see what comes of it."""
         answer: dict[str, Any] = (await self.ask(mutation(name), **({"input": given} if given else {})))[name]
         return answer
 
-    async def does(self, name: str, **given: Any) -> dict[str, Any]:
+    async def does(self, name: str, /, **given: Any) -> dict[str, Any]:
         """Do something that works."""
         answer = await self.tries(name, **given)
         assert answer["__typename"] != "Refused", answer
         return answer
 
-    async def refused(self, name: str, **given: Any) -> dict[str, Any]:
+    async def refused(self, name: str, /, **given: Any) -> dict[str, Any]:
         """Do something that does not work, and see why."""
         answer = await self.tries(name, **given)
         assert answer["__typename"] == "Refused", answer
         return answer
 
-    async def code(self, name: str, **given: Any) -> str:
+    async def code(self, name: str, /, **given: Any) -> str:
         """Do something that does not work, and see the code."""
         code: str = (await self.refused(name, **given))["code"]
         return code

@@ -55,7 +55,7 @@ def environment(database_url: str, redis_url: str, channel_prefix: str, home: Pa
 
 @dataclass
 class Process:
-    """`python -m ops <verb>`, started, stopped and started again."""
+    """`python -m ops <verb …>`, started, stopped and started again."""
 
     verb: str
     environment: Mapping[str, str]
@@ -65,7 +65,7 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
-                bound([sys.executable, "-m", "ops", self.verb], ending=signal.SIGTERM),
+                bound([sys.executable, "-m", "ops", *self.verb.split()], ending=signal.SIGTERM),
                 cwd=ROOT,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
