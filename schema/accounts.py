@@ -125,8 +125,12 @@ class Account(Node):
     created_at: datetime = column("When it was registered.")
     suspended_at: datetime | None = column("Since when it is shut out, if it is.")
 
-    @strawberry.field(description="The birth date; it is shown here and nowhere else.")
+    @strawberry.field(description="The birth date; it is shown here, to the owner, and to nobody else.")
     async def birth_date(root: Any, info: Info) -> date | None:  # noqa: N805
+        viewer = info.context.viewer
+        # Nobody is signed in yet when a sign-in answers with the account; whoever else sees one is not its owner.
+        if viewer is not None and viewer.id != root.id:
+            return None
         profile = await info.context.loaders.one(loaders.accounts.freelancer, root.id)
         return profile.birth_date if profile else None
 
