@@ -38,11 +38,6 @@ class EventKind(enum.Enum):
     ATTACHMENT_ADDED = "ATTACHMENT_ADDED"
     ATTACHMENT_REMOVED = "ATTACHMENT_REMOVED"
 
-    @property
-    def is_for_client_only(self) -> bool:
-        """Whether only a job's client is to know: how offers are sorted is between the client and the client's desk."""
-        return self in {EventKind.PROPOSAL_SHORTLISTED, EventKind.PROPOSAL_ARCHIVED}
-
 
 class StreamHead(Base):
     """The last number given out in a stream; whoever holds this row numbers the next event."""
@@ -75,13 +70,13 @@ def event(stream: str, kind: EventKind, subject: Identified, *, by: UUID | None,
 
 
 def job_stream(job_id: UUID) -> str:
-    """What the job's client follows: proposals arriving and changing, and the job itself."""
+    """What the job's client follows, and nobody else: proposals arriving, changing and being sorted, and the job."""
     return f"job:{job_id.hex}"
 
 
-def proposal_stream(proposal_id: UUID) -> str:
-    """What happens to one proposal."""
-    return f"proposal:{proposal_id.hex}"
+def proposal_stream(job_id: UUID, freelancer_id: UUID) -> str:
+    """What happens to one freelancer's proposals on a job, as far as she is to know: she follows it."""
+    return f"proposal:{job_id.hex}:{freelancer_id.hex}"
 
 
 def contract_stream(contract_id: UUID) -> str:

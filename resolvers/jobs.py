@@ -109,7 +109,8 @@ async def reject_pending(ctx: Context, work: UnitOfWork, job: Job, reason: str) 
     """Reject every proposal that is still pending on a held job that takes no more, and tell the freelancers."""
     for proposal in await loaders.proposals.lock_pending(work, job):
         proposal.lose(reason, at=ctx.now())
-        for stream in (job_stream(job.id), proposal_stream(proposal.id), account_stream(proposal.freelancer_id)):
+        mine = (proposal_stream(job.id, proposal.freelancer_id), account_stream(proposal.freelancer_id))
+        for stream in (job_stream(job.id), *mine):
             work.leave(event(stream, EventKind.PROPOSAL_REJECTED, proposal, by=ctx.me.id, at=ctx.now()))
 
 

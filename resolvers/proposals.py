@@ -42,7 +42,7 @@ def _add_parts(work: UnitOfWork, proposal: Proposal, words: ProposalWords) -> No
 
 
 def _tell(ctx: Context, work: UnitOfWork, proposal: Proposal, kind: EventKind, other: UUID | None) -> None:
-    streams = [job_stream(proposal.job_id), proposal_stream(proposal.id)]
+    streams = [job_stream(proposal.job_id), proposal_stream(proposal.job_id, proposal.freelancer_id)]
     if other is not None:
         streams.append(account_stream(other))
     work.leave(*(event(stream, kind, proposal, by=ctx.me.id, at=ctx.now()) for stream in streams))
@@ -135,9 +135,10 @@ async def accept(ctx: Context, *, proposal_id: UUID, version: int | None = None)
 async def changes(ctx: Context, *, job_id: UUID) -> AsyncIterator[tuple[Event, Proposal]]:
     """What happens to the proposals of a job, as far as the viewer may see them, from now on."""
     job = await resolvers.jobs.must_exist(ctx, job_id)
-    is_client = job.client_id == ctx.me.id
-    async for happened in resolvers.activity.follow(ctx, job_stream(job_id)):
-        if happened.subject != Proposal.noun or (happened.kind.is_for_client_only and not is_client):
+    # To each a stream of their own: what somebody is not to know takes none of the numbers in her cursors.
+    stream = job_stream(job_id) if job.client_id == ctx.me.id else proposal_stream(job_id, ctx.me.id)
+    async for happened in resolvers.activity.follow(ctx, stream):
+        if happened.subject != Proposal.noun:
             continue
         proposal = await ctx.loaders.one(loaders.proposals.by_id, happened.subject_id)
         if proposal is not None:

@@ -60,7 +60,7 @@ class Story:
         self.world.tell(streams, kind, self.job, by.id if by else None, at)
 
     def _tell(self, proposal: Proposal, kind: EventKind, by: Account, at: datetime, *others: str) -> None:
-        streams = (job_stream(self.job.id), proposal_stream(proposal.id), *others)
+        streams = (job_stream(self.job.id), proposal_stream(self.job.id, proposal.freelancer_id), *others)
         self.world.tell(streams, kind, proposal, by.id, at)
 
     def publish(self, at: datetime) -> None:

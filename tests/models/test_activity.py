@@ -54,7 +54,7 @@ def test_what_the_house_did_itself_was_done_by_nobody():
     ("stream", "name"),
     [
         (job_stream(KEY), "job:0195a1b2c3d47e5f8a9b0c1d2e3f4a5b"),
-        (proposal_stream(KEY), "proposal:0195a1b2c3d47e5f8a9b0c1d2e3f4a5b"),
+        (proposal_stream(KEY, UUID(int=1)), f"proposal:0195a1b2c3d47e5f8a9b0c1d2e3f4a5b:{1:032x}"),
         (contract_stream(KEY), "contract:0195a1b2c3d47e5f8a9b0c1d2e3f4a5b"),
         (account_stream(KEY), "account:0195a1b2c3d47e5f8a9b0c1d2e3f4a5b"),
         (JOBS_STREAM, "jobs"),
@@ -62,9 +62,3 @@ def test_what_the_house_did_itself_was_done_by_nobody():
 )
 def test_streams_are_named_as_the_marketplace_names_them(stream, name):
     assert stream == name
-
-
-def test_how_offers_are_sorted_is_between_the_client_and_the_clients_desk():
-    secret = {kind.value for kind in EventKind if kind.is_for_client_only}
-
-    assert secret == {"PROPOSAL_SHORTLISTED", "PROPOSAL_ARCHIVED"}

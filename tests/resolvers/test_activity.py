@@ -143,17 +143,18 @@ async def test_a_client_follows_all_offers_on_a_job_and_a_freelancer_her_own(as_
 
         def told(answer: Any) -> Any:
             happened, proposal = answer
-            return happened.kind, proposal.id
+            return happened.sequence, happened.kind, proposal.id
 
         assert [told(await office.heard()) for _ in range(4)] == [
-            (EventKind.PROPOSAL_SUBMITTED, rival.id),
-            (EventKind.PROPOSAL_SUBMITTED, mine.id),
-            (EventKind.PROPOSAL_SHORTLISTED, mine.id),
-            (EventKind.PROPOSAL_REJECTED, mine.id),
+            (1, EventKind.PROPOSAL_SUBMITTED, rival.id),
+            (2, EventKind.PROPOSAL_SUBMITTED, mine.id),
+            (3, EventKind.PROPOSAL_SHORTLISTED, mine.id),
+            (4, EventKind.PROPOSAL_REJECTED, mine.id),
         ]
+        # No number is missing that would tell her of rivals, or of how she was sorted.
         assert [told(await desk.heard()) for _ in range(2)] == [
-            (EventKind.PROPOSAL_SUBMITTED, mine.id),
-            (EventKind.PROPOSAL_REJECTED, mine.id),
+            (1, EventKind.PROPOSAL_SUBMITTED, mine.id),
+            (2, EventKind.PROPOSAL_REJECTED, mine.id),
         ]
 
 

@@ -321,12 +321,16 @@ async def test_the_end_of_a_job_is_told_to_all_it_concerns(verb, job, as_, keep,
     kind = EventKind.JOB_CLOSED if verb == "close" else EventKind.JOB_REMOVED
     rejected = [EventKind.PROPOSAL_REJECTED]
 
-    async with hears(job_stream(job.id), proposal_stream(proposal.id), account_stream(people.freelancer.id)):
+    async with hears(
+        job_stream(job.id),
+        proposal_stream(proposal.job_id, proposal.freelancer_id),
+        account_stream(people.freelancer.id),
+    ):
         await VERBS[verb](as_(people.admin if verb == "remove" else people.client), job)
 
     expected = {
         job_stream(job.id): [kind, *rejected],
-        proposal_stream(proposal.id): rejected,
+        proposal_stream(proposal.job_id, proposal.freelancer_id): rejected,
         account_stream(people.freelancer.id): rejected,
     }
     assert await told() == expected | ({account_stream(people.client.id): [kind]} if verb == "remove" else {})

@@ -345,7 +345,7 @@ TOLD: dict[str, tuple[EventKind, set[str]]] = {
 def streams_of(job: Job, proposal: Proposal, people: make.People) -> dict[str, str]:
     return {
         "job": job_stream(job.id),
-        "proposal": proposal_stream(proposal.id),
+        "proposal": proposal_stream(proposal.job_id, proposal.freelancer_id),
         "client": account_stream(people.client.id),
         "freelancer": account_stream(people.freelancer.id),
         "everybody": JOBS_STREAM,
@@ -380,7 +380,7 @@ async def test_a_hire_is_told_to_everybody_it_concerns(job, as_, keep, people, t
     mine, other = await keep(make.proposal(job, people.freelancer), make.proposal(job, people.other_freelancer))
     concerned = [
         job_stream(job.id),
-        *(proposal_stream(one.id) for one in (mine, other)),
+        *(proposal_stream(one.job_id, one.freelancer_id) for one in (mine, other)),
         *(account_stream(one.id) for one in (people.freelancer, people.other_freelancer)),
     ]
 
@@ -389,10 +389,10 @@ async def test_a_hire_is_told_to_everybody_it_concerns(job, as_, keep, people, t
 
     assert await told() == {
         job_stream(job.id): [EventKind.PROPOSAL_ACCEPTED, EventKind.JOB_FILLED, EventKind.PROPOSAL_REJECTED],
-        proposal_stream(mine.id): [EventKind.PROPOSAL_ACCEPTED],
+        proposal_stream(mine.job_id, mine.freelancer_id): [EventKind.PROPOSAL_ACCEPTED],
         account_stream(people.freelancer.id): [EventKind.PROPOSAL_ACCEPTED, EventKind.CONTRACT_STARTED],
         contract_stream(contract.id): [EventKind.CONTRACT_STARTED],
-        proposal_stream(other.id): [EventKind.PROPOSAL_REJECTED],
+        proposal_stream(other.job_id, other.freelancer_id): [EventKind.PROPOSAL_REJECTED],
         account_stream(people.other_freelancer.id): [EventKind.PROPOSAL_REJECTED],
     }
 

@@ -33,9 +33,9 @@ class Site:
         finally:
             await connection.close()
 
-    async def head(self, public_id: str) -> int:
-        """The number of the last event of a job's stream, or a contract's."""
-        (row,) = await self.rows("select sequence from stream_heads where stream = $1", public_id.replace("_", ":"))
+    async def head(self, stream: str) -> int:
+        """The number of the last event of a stream; a job's and a contract's may be named by their ids."""
+        (row,) = await self.rows("select sequence from stream_heads where stream = $1", stream.replace("_", ":"))
         sequence: int = row["sequence"]
         return sequence
 

@@ -210,10 +210,11 @@ class Socket:
 
 
 class Ear:
-    """One subscription, with what was heard and not yet looked at; `last` is the number of what was looked at last."""
+    """One subscription, with what was heard and not yet looked at; `last` is the number of what was looked at last,
+    in `stream`."""
 
     def __init__(self, session: AsyncClientSession, request: GraphQLRequest) -> None:
-        self.last = 0
+        self.last, self.stream = 0, ""
         self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._task = asyncio.create_task(self._listen(session, request))
 
@@ -231,7 +232,7 @@ class Ear:
     async def hears(self, seconds: float = SECONDS) -> dict[str, Any]:
         """The next event."""
         event = await asyncio.wait_for(self._heard.get(), seconds)
-        self.last = number(event)
+        self.last, self.stream = number(event), place(event)[0]
         return event
 
     async def hears_up_to(self, last: int, seconds: float = SECONDS) -> list[dict[str, Any]]:
@@ -269,8 +270,12 @@ class Ear:
 
 def number(event: dict[str, Any]) -> int:
     """The number of an event in its stream; only tests look inside a cursor."""
+    return int(place(event)[1])
+
+
+def place(event: dict[str, Any]) -> list[str]:
     text = base64.urlsafe_b64decode(event["cursor"] + "=" * (-len(event["cursor"]) % 4))[SEAL_BYTES:].decode()
-    return int(text.rpartition("@")[2])
+    return text.split("@")
 
 
 def code_of(error: TransportQueryError) -> str:

@@ -156,7 +156,7 @@ async def test_while_valkey_is_away_all_goes_on_and_is_heard_when_it_is_back(fra
     async with clara.socket() as office:
         before = office.listen(PROPOSALS, jobId=job_id)
         await before.opened(lambda: edit("Hello?"))
-        await before.hears_up_to(await frail.head(job_id))
+        await before.hears_up_to(await frail.head(before.stream))
 
         ground.valkey.kill()
         try:

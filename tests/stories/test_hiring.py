@@ -49,7 +49,7 @@ async def test_a_client_on_one_server_hires_a_freelancer_on_the_other_and_both_h
         for ear in (incoming, rivals_own):
             await ear.opened(lambda: rival.does("editProposal", proposalId=losing["id"], **offer("Take me!")))
         for ear in (incoming, rivals_own):
-            await ear.hears_up_to(await site.head(job_id))
+            await ear.hears_up_to(await site.head(ear.stream))
 
         winning = await fritz.does("submitProposal", jobId=job_id, **offer("I build organs."))
         heard = await incoming.hears()
@@ -58,8 +58,8 @@ async def test_a_client_on_one_server_hires_a_freelancer_on_the_other_and_both_h
 
         own = desk.listen(PROPOSALS, jobId=job_id)
         await own.opened(lambda: fritz.does("editProposal", proposalId=winning["id"], **offer("I restore organs.")))
-        await own.hears_up_to(await site.head(job_id))
-        edits = await incoming.hears_up_to(await site.head(job_id))
+        await own.hears_up_to(await site.head(own.stream))
+        edits = await incoming.hears_up_to(await site.head(incoming.stream))
         assert {(event["kind"], event["proposal"]["id"]) for event in edits} == {("PROPOSAL_EDITED", winning["id"])}
 
         kept = await clara.does("shortlistProposal", proposalId=winning["id"])
@@ -103,7 +103,7 @@ async def test_work_that_starts_is_heard_by_both_parties_on_both_servers(site: S
         await follows.opened(lambda: fritz.does("startMilestone", milestoneId=left.pop(0)))
         await notes.opened(lambda: fritz.does("startMilestone", milestoneId=left.pop(0)))
         for ear in (follows, notes):
-            await ear.hears_up_to(await site.head(contract["id"]))
+            await ear.hears_up_to(await site.head(ear.stream))
 
         started = await fritz.does("startMilestone", milestoneId=left.pop(0))
         assert started["state"] == "IN_PROGRESS"
@@ -307,7 +307,7 @@ async def test_a_closed_job_rejects_those_who_wait_and_tells_them(site: Site):
     async with fritz.socket() as desk:
         own = desk.listen(PROPOSALS, jobId=job_id)
         await own.opened(lambda: fritz.does("editProposal", proposalId=proposal["id"], **offer()))
-        await own.hears_up_to(await site.head(job_id))
+        await own.hears_up_to(await site.head(own.stream))
         await clara.does("closeJob", jobId=job_id)
         event = await own.hears()
 

@@ -186,7 +186,7 @@ async def test_an_administrator_shuts_people_out_at_once_and_lets_them_in_again(
         ear = office.listen(PROPOSALS, jobId=job_id)
         proposal = await fritz.does("submitProposal", jobId=job_id, **offer())
         await ear.opened(lambda: fritz.does("editProposal", proposalId=proposal["id"], **offer()))
-        await ear.hears_up_to(await site.head(job_id))
+        await ear.hears_up_to(await site.head(ear.stream))
 
         suspended = await admin.does("suspendAccount", **account)
 
@@ -262,7 +262,7 @@ async def test_a_session_that_ends_ends_its_subscriptions_with_the_next_delivery
         for ear in (there, here):
             await ear.opened(lambda: fritz.does("editProposal", proposalId=proposal["id"], **offer()))
         for ear in (there, here):
-            await ear.hears_up_to(await site.head(job_id))
+            await ear.hears_up_to(await site.head(ear.stream))
 
         await phone.does("signOut", sessionId=phone.session_id)
         await fritz.does("editProposal", proposalId=proposal["id"], **offer("For her eyes only."))

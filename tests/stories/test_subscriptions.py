@@ -44,8 +44,8 @@ async def test_a_hundred_events_reach_everybody_once_and_in_order_whatever_becom
         sockets = [await stack.enter_async_context(who.socket()) for who in listeners]
         ears = [socket.listen(PROPOSALS, jobId=job_id) for socket in sockets]
         quiet = (await stack.enter_async_context(rival.socket())).listen(PROPOSALS, jobId=job_id)
-        await all_open(ears, fritz, proposal_id, frail, job_id)
-        first = await frail.head(job_id)
+        await all_open(ears, fritz, proposal_id, frail)
+        first = [ear.last for ear in ears]
 
         await burst(fritz, proposal_id, frail)
 
@@ -60,21 +60,21 @@ async def test_a_hundred_events_reach_everybody_once_and_in_order_whatever_becom
         ground.restart_valkey()
         await burst(fritz, proposal_id, frail)
 
-        for ear in ears:
-            events = await ear.hears_up_to(first + 5 * BURST, 3 * SECONDS)
-            assert [number(event) for event in events] == list(range(first + 1, first + 5 * BURST + 1))
+        for ear, known in zip(ears, first, strict=True):
+            events = await ear.hears_up_to(known + 5 * BURST, 3 * SECONDS)
+            assert [number(event) for event in events] == list(range(known + 1, known + 5 * BURST + 1))
             assert {event["proposal"]["id"] for event in events} == {proposal_id}
             assert ear.is_silent
         assert quiet.is_silent
     await frail.ready()
 
 
-async def all_open(ears: list[Ear], freelancer: Person, proposal_id: str, site: Site, job_id: str) -> None:
+async def all_open(ears: list[Ear], freelancer: Person, proposal_id: str, site: Site) -> None:
     """Wait until everybody hears, and has heard all there was."""
     for ear in ears:
         await ear.opened(lambda: edit(freelancer, proposal_id))
     for ear in ears:
-        await ear.hears_up_to(await site.head(job_id))
+        await ear.hears_up_to(await site.head(ear.stream))
 
 
 async def cut_connections(ground: local.Local, times: int) -> None:
@@ -119,12 +119,12 @@ async def test_each_hears_of_what_she_may_see_when_it_is_delivered(site: Site):
         sockets = [await stack.enter_async_context(who.socket()) for who in (clara, fritz, fanny, nosy)]
         client, first, second, none = [socket.listen(PROPOSALS, jobId=job_id) for socket in sockets]
         await first.opened(lambda: edit(fritz, offers[fritz.id]))
-        await first.hears_up_to(await site.head(job_id))
+        await first.hears_up_to(await site.head(first.stream))
         await second.opened(lambda: edit(fanny, offers[fanny.id]))
-        await second.hears_up_to(await site.head(job_id))
+        await second.hears_up_to(await site.head(second.stream))
         await client.opened(lambda: edit(fanny, offers[fanny.id]))
-        await client.hears_up_to(await site.head(job_id))
-        await second.hears_up_to(await site.head(job_id))
+        await client.hears_up_to(await site.head(client.stream))
+        await second.hears_up_to(await site.head(second.stream))
         start = await site.head(job_id)
 
         for at in range(3):
@@ -157,9 +157,9 @@ async def test_of_two_subscriptions_on_one_socket_one_ends_and_the_other_goes_on
 
     async with clara.socket() as office:
         one, other = [office.listen(PROPOSALS, jobId=job_id) for job_id in job_ids]
-        for ear, job_id, proposal_id in zip((one, other), job_ids, offers, strict=True):
+        for ear, proposal_id in zip((one, other), offers, strict=True):
             await ear.opened(partial(edit, fritz, proposal_id))
-            await ear.hears_up_to(await site.head(job_id))
+            await ear.hears_up_to(await site.head(ear.stream))
 
         await one.close()
         await edit(fritz, offers[0], "Nobody listens.")
@@ -183,7 +183,7 @@ async def test_a_server_that_stops_says_so_and_whoever_listened_goes_on_at_the_o
 
     async with clara.on(frail.b).socket() as office, clara.on(frail.a).socket() as spare:
         ears = [office.listen(PROPOSALS, jobId=job_id), office.listen(PROPOSALS, jobId=job_id)]
-        await all_open(ears, fritz, proposal_id, frail, job_id)
+        await all_open(ears, fritz, proposal_id, frail)
         writing = [asyncio.create_task(edit(fritz.on(frail.b), proposal_id)) for _ in range(5)]
         await ears[0].hears()
 
@@ -197,7 +197,7 @@ async def test_a_server_that_stops_says_so_and_whoever_listened_goes_on_at_the_o
         assert office.code == 1012
         again = spare.listen(PROPOSALS, jobId=job_id)
         await again.opened(lambda: edit(fritz, proposal_id))
-        await again.hears_up_to(await frail.head(job_id))
+        await again.hears_up_to(await frail.head(again.stream))
         await edit(fritz, proposal_id, "Here too?")
         assert (await again.hears())["proposal"]["coverLetter"] == "Here too?"
         assert again.is_silent
