@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,7 +29,14 @@ freelancers = Relation(FreelancerProfile, order=(FreelancerProfile.joined_at, Fr
 item = Relation(ProfileItem, ProfileItem.id)
 items = Relation(ProfileItem, ProfileItem.freelancer_id, order=(ProfileItem.kind, ProfileItem.id))
 own_session = Relation(Session, Session.id)
-sessions = Relation(Session, Session.account_id, order=(Session.id,), descending=True, among=Session.ended_at.is_(None))
+sessions = Relation(
+    Session,
+    Session.account_id,
+    order=(Session.id,),
+    descending=True,
+    # The statement is built once, so it is the database that knows the time.
+    among=and_(Session.ended_at.is_(None), Session.expires_at > func.now()),
+)
 
 
 async def with_email(session: AsyncSession, email: str) -> Account | None:
@@ -103,6 +110,13 @@ async def end_sessions(session: AsyncSession, account_id: UUID, at: datetime) ->
     """End every live session of an account."""
     live = update(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))
     await session.execute(live.values(ended_at=at))
+
+
+async def end_oldest_sessions(session: AsyncSession, account_id: UUID, at: datetime, keep: int) -> None:
+    """End all live sessions of an account that is held but for the latest."""
+    live = (Session.account_id == account_id, Session.ended_at.is_(None), Session.expires_at > at)
+    old = select(Session.id).where(*live).order_by(Session.id.desc()).offset(keep)
+    await session.execute(update(Session).where(Session.id.in_(old.with_for_update())).values(ended_at=at))
 
 
 async def lock_throttles(session: AsyncSession, subjects: Sequence[str], at: datetime) -> list[Throttle]:

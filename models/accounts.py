@@ -30,6 +30,9 @@ PASSWORD_MIN, PASSWORD_MAX = 10, 1000
 NAME_MAX, LINE_MAX, TEXT_MAX = 120, 200, 5_000
 SET_MAX, SET_ITEM_MAX = 50, 60
 ITEMS_MAX = 100
+SESSIONS_MAX = 100
+"""Live sessions of one account; signing in once more ends the oldest."""
+
 AGE_MIN_YEARS = 18
 
 ACCESS_SECONDS = option(

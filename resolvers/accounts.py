@@ -10,6 +10,7 @@ from loaders.work import UnitOfWork
 from models.accounts import (
     ACCESS_SECONDS,
     PASSWORD_MAX,
+    SESSIONS_MAX,
     Account,
     ClientProfile,
     ClientWords,
@@ -105,6 +106,7 @@ async def sign_in(ctx: Context, *, email: str, password: str) -> SignedIn:
         account.must_be_able_to_sign_in(known)
         for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
             throttle.forgive(now, before[throttle.subject])
+        await loaders.accounts.end_oldest_sessions(work, account.id, ctx.now(), SESSIONS_MAX - 1)
         session, refresh_token = _begin_session(ctx, work, account)
     return _tokens(ctx, account, session, refresh_token)
 

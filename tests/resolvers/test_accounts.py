@@ -348,6 +348,18 @@ async def test_whoever_is_suspended_while_signing_in_is_out_afterwards(ada, at, 
         await resolvers.accounts.reinstate(as_(people.admin), account_id=ada.account.id)
 
 
+async def test_a_hundred_sessions_are_enough_and_the_oldest_ends(ada, at, keep, clock, accepted, stored):
+    old = [Session.begin(ada.account, address="", agent="", at=clock(), config=Config()) for _ in range(99)]
+    await keep(*old)
+    assert await accepted(ada)
+
+    new = await sign_in(at())
+
+    assert not await accepted(ada)
+    assert await accepted(new)
+    assert (await stored(old[0])).ended_at is None
+
+
 # Staying signed in
 
 

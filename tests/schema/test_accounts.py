@@ -1,13 +1,15 @@
 """What is said of people, and to whom."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 import resolvers.accounts
-from models.accounts import FreelancerWords
+from models.accounts import FreelancerWords, Session
 from models.base import uuid7
+from models.config import Config
+from ops.app import wall_clock
 from schema.scalars import id_of
 from tests import make
 from tests.schema.callers import PASSWORD, Ask, mutation, query, rows, said
@@ -196,6 +198,17 @@ async def test_an_administrator_who_sees_an_account_does_not_see_the_birth_date(
 
     mine = {"email": scene.account("freelancer").email, "birthDate": "1990-02-03"}
     assert seen == dict.fromkeys(seen) | {"freelancer": mine, "admin": mine | {"birthDate": None}}
+
+
+async def test_a_session_that_has_run_out_is_not_listed(scene, ask, keep):
+    gone = Session.begin(
+        scene.account("client"), address="", agent="", at=wall_clock() - timedelta(days=31), config=Config()
+    )
+    await keep(gone)
+
+    answer = await ask(scene.as_("client"), "{ viewer { sessions { id } } }")
+
+    assert answer["data"]["viewer"]["sessions"] == [{"id": scene.ids()["session"]}]
 
 
 async def test_ones_own_sessions_are_listed_and_nobody_elses(scene, ask):
