@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import ARRAY, Text, Uuid, and_, any_, bindparam, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loaders.batch import Relation
@@ -18,7 +18,8 @@ newest = Relation(
     Job,
     order=(Job.published_at, Job.id),
     descending=True,
-    among=Job.state == JobState.OPEN,
+    # Open until it is over, noted or not; the statement is built once, so it is the database that knows the time.
+    among=and_(Job.state == JobState.OPEN, Job.expires_at > func.now()),
     filters={
         "category_id": Job.category_id == bindparam("category_id", type_=Uuid()),
         "experience": Job.experience == any_(bindparam("experience", type_=ARRAY(Text))),

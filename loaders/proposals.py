@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loaders.batch import Relation, Summary
-from models.base import Audience
+from models.base import VIEWER, Audience
 from models.errors import NotFound
 from models.jobs import Job
 from models.proposals import (
@@ -24,6 +24,11 @@ by_id = Relation(Proposal, Proposal.id)
 of_job = Relation(Proposal, Proposal.job_id, order=(Proposal.id,))
 of_freelancer = Relation(Proposal, Proposal.freelancer_id, order=(Proposal.id,), descending=True)
 standing = Relation(Proposal, Proposal.job_id, among=STANDING, counted_for_all=True)
+live_of_viewer = Relation(
+    Proposal,
+    Proposal.job_id,
+    among=and_(Proposal.freelancer_id == VIEWER, Proposal.state.in_([ProposalState.PENDING, ProposalState.ACCEPTED])),
+)
 milestones = Relation(ProposalMilestone, ProposalMilestone.proposal_id, order=(ProposalMilestone.position,))
 attachments = Relation(ProposalAttachment, ProposalAttachment.proposal_id, order=(ProposalAttachment.position,))
 bids = Summary(

@@ -346,9 +346,13 @@ class Job(Identified):
         self.warned_at = at
         return True
 
-    def must_be_open(self, *, at: datetime) -> None:
+    def is_open(self, *, at: datetime) -> bool:
         """A job whose time is over is not open any more, though nobody has noted it yet."""
-        if self.state is not JobState.OPEN or (self.expires_at is not None and at >= self.expires_at):
+        return self.state is JobState.OPEN and (self.expires_at is None or at < self.expires_at)
+
+    def must_be_open(self, *, at: datetime) -> None:
+        """Proposals are made and accepted while the job is open."""
+        if not self.is_open(at=at):
             raise JobClosed
 
     def must_take_proposals(self, by: Account, *, at: datetime) -> None:
@@ -383,9 +387,11 @@ class Job(Identified):
         }
         return frozenset(party for party, holds in roles.items() if holds)
 
-    def actions_for(self, account: Account | None) -> list[JobAction]:
-        """What somebody may do with this job now."""
-        return possible(self, STEPS, self.parties(account))
+    def actions_for(self, account: Account | None, *, has_proposed: bool, at: datetime) -> list[JobAction]:
+        """What somebody may do with this job now; `has_proposed` says whether she has a live proposal on it."""
+        found = possible(self, STEPS, self.parties(account))
+        may_propose = self.is_open(at=at) and not has_proposed
+        return [action for action in found if action is not JobAction.PROPOSE or may_propose]
 
     @classmethod
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from models.accounts import LINE_MAX, Account, FreelancerProfile, check_text, shown
 from models.base import VIEWER, Audience, Identified, named
 from models.errors import Checks, Conflict, Problem, Stale, refuses
-from models.jobs import BudgetKind, Duration, Job, JobState
+from models.jobs import BudgetKind, Duration, Job
 from models.media import Upload, seen_with
 from models.money import AMOUNT_MAX_CENTS, Currency
 from models.states import Party, Step, must_be_possible, possible, take
@@ -291,10 +291,10 @@ class Proposal(Identified):
         roles = {Party.FREELANCER: self.freelancer_id == account.id, Party.CLIENT: job.client_id == account.id}
         return frozenset(party for party, holds in roles.items() if holds)
 
-    def actions_for(self, account: Account | None, job: Job) -> list[ProposalAction]:
+    def actions_for(self, account: Account | None, job: Job, *, at: datetime) -> list[ProposalAction]:
         """What somebody may do with this proposal now."""
         found = possible(self, STEPS, self.parties(account, job))
-        return [action for action in found if action is not ProposalAction.ACCEPT or job.state is JobState.OPEN]
+        return [action for action in found if action is not ProposalAction.ACCEPT or job.is_open(at=at)]
 
     @classmethod
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ import loaders.proposals
 import models.jobs
 import resolvers.jobs
 from loaders.batch import Filters
+from models.accounts import Role
 from models.errors import Checks
 from models.jobs import BudgetKind, Duration, Experience, JobAction, JobState, JobWords
 from schema.accounts import Client
@@ -155,8 +156,11 @@ class Job(Node):
     )
 
     @strawberry.field(description="What you may do with it now.")
-    def available_actions(root: Any, info: Info) -> list[JobAction]:  # noqa: N805 - strawberry names the parent root
-        return root.actions_for(info.context.viewer)
+    async def available_actions(root: Any, info: Info) -> list[JobAction]:  # noqa: N805 - strawberry names it root
+        ctx = info.context
+        is_freelancer = ctx.viewer is not None and ctx.viewer.has(Role.FREELANCER)
+        live = await ctx.loaders.count(loaders.proposals.live_of_viewer, root.id) if is_freelancer else 0
+        return root.actions_for(ctx.viewer, has_proposed=live > 0, at=ctx.now())
 
 
 CreateJobResult = Annotated[

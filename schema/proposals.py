@@ -107,7 +107,7 @@ class Proposal(Node):
     @strawberry.field(description="What you may do with it now.")
     async def available_actions(root: Any, info: Info) -> list[ProposalAction]:  # noqa: N805 - as above
         job = await info.context.loaders.one(loaders.jobs.by_id, root.job_id)
-        return root.actions_for(info.context.viewer, job) if job else []
+        return root.actions_for(info.context.viewer, job, at=info.context.now()) if job else []
 
 
 async def _for_client(root: Any, info: Info, value: bool) -> bool | None:

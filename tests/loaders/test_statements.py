@@ -86,7 +86,8 @@ JOBS = """
   }
 }
 """
-"""The page, its count, and one for each of: clients, categories, skills, proposal counts, bid ranges."""
+"""The page, its count, and one for each of: clients, categories, skills, proposal counts, bid ranges; for freelancers,
+their own live proposals."""
 
 OFFERS = """
 query ($id: ID!) {

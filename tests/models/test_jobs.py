@@ -128,14 +128,27 @@ def test_what_is_offered_to_somebody_is_what_would_not_be_refused(state):
     for who in PEOPLE:
         job, somebody = of(who, state)
 
-        offered = [action.value for action in job.actions_for(somebody)]
+        offered = [action.value for action in job.actions_for(somebody, has_proposed=False, at=AT)]
 
         assert offered == [action for action in DO if refused(who, action) is None]
 
 
+def test_what_would_be_refused_is_not_offered_when_the_time_is_over_or_an_offer_was_made():
+    client, freelancer = make.client(), make.freelancer()
+    job = make.job(client, expires_at=AT)
+
+    def offered(who, at, *, has_proposed=False):
+        return [action.value for action in job.actions_for(who, has_proposed=has_proposed, at=at)]
+
+    before = AT - timedelta(microseconds=1)
+    assert offered(freelancer, before) == ["PROPOSE"]
+    assert offered(freelancer, AT) == offered(freelancer, before, has_proposed=True) == []
+    assert offered(client, AT) == ["EDIT", "RENEW", "CLOSE"]
+
+
 @pytest.mark.parametrize("state", JobState, ids=lambda state: state.value)
 def test_nothing_is_offered_to_whoever_is_signed_out(state):
-    assert make.job(make.client(), state).actions_for(None) == []
+    assert make.job(make.client(), state).actions_for(None, has_proposed=False, at=AT) == []
 
 
 @pytest.mark.parametrize("state", JobState, ids=lambda state: state.value)

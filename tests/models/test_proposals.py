@@ -112,16 +112,23 @@ def test_what_is_offered_to_somebody_is_what_would_not_be_refused(state, job_sta
     for who in PEOPLE:
         proposal, job, people = on_a_job(state, job_state)
 
-        offered = [action.value for action in proposal.actions_for(people[who], job)]
+        offered = [action.value for action in proposal.actions_for(people[who], job, at=AT)]
 
         assert offered == [action for action in DO if refused(who, action) is None]
+
+
+def test_nobody_is_offered_to_hire_on_a_job_whose_time_is_over():
+    proposal, job, people = on_a_job(ProposalState.PENDING)
+    job.expires_at = AT
+
+    assert ProposalAction.ACCEPT not in proposal.actions_for(people["client"], job, at=AT)
 
 
 @pytest.mark.parametrize("state", ProposalState, ids=lambda state: state.value)
 def test_nothing_is_offered_to_whoever_is_signed_out(state):
     proposal, job, _ = on_a_job(state)
 
-    assert proposal.actions_for(None, job) == []
+    assert proposal.actions_for(None, job, at=AT) == []
 
 
 @pytest.mark.parametrize("job_state", JobState, ids=lambda state: state.value)

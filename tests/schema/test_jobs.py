@@ -1,11 +1,13 @@
 """What is said of work on offer, and to whom; and what is said of inputs that are not right."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from models.accounts import FreelancerProfile
 from models.jobs import BudgetKind, Duration, Experience, JobSkill
+from ops.app import wall_clock
 from ops.transport.asked import read_json
 from ops.transport.errors import Rejected
 from schema.limits import JSON_DEPTH_MAX
@@ -84,9 +86,17 @@ async def test_what_may_be_done_with_a_job_depends_on_who_asks(scene, ask):
         "rival": ["PROPOSE"],
         "stranger": [],
         "client": ["EDIT", "RENEW", "CLOSE"],
-        "freelancer": ["PROPOSE"],
+        "freelancer": [],
         "admin": ["REMOVE"],
     }
+
+
+async def test_a_job_whose_time_is_over_is_not_among_the_open_ones_though_nobody_has_noted_it(scene, ask, keep):
+    await keep(make.job(scene.account("client"), expires_at=wall_clock() - timedelta(seconds=1)))
+
+    answer = await ask(None, "{ jobs { totalCount nodes { id } } }")
+
+    assert answer["data"]["jobs"] == {"totalCount": 1, "nodes": [{"id": scene.ids()["job"]}]}
 
 
 CREATE = """
