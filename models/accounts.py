@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import VIEWER, Audience, Base, Identified, named
 from models.config import Config, option
-from models.errors import Checks, Conflict, Forbidden, NotFound, Refusal, Stale, Unauthenticated, refuses
+from models.errors import Checks, Conflict, Forbidden, NotFound, Problem, Refusal, Stale, Unauthenticated, refuses
 from models.money import AMOUNT_MAX_CENTS, Currency
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
@@ -533,6 +533,8 @@ class FreelancerWords:
     birth_date: date | None = None
     languages: Sequence[str] = ()
     skills: Sequence[str] = ()
+    misread: Sequence[Problem] = ()
+    """What of it could not be read."""
 
 
 class FreelancerProfile(Profile, Base):
@@ -576,6 +578,7 @@ class FreelancerProfile(Profile, Base):
     def edit(self, words: FreelancerWords, version: int | None, *, at: datetime) -> None:
         """Say who one is as a freelancer; languages and skills are sets, whatever their case."""
         with Checks() as check:
+            check.note(words.misread)
             check_text(check, words.full_name, "full_name", NAME_MAX, least=1)
             for name in ("title", "city", "country"):
                 check_text(check, getattr(words, name), name, LINE_MAX)
@@ -594,7 +597,8 @@ class FreelancerProfile(Profile, Base):
                 _check_set(check, getattr(words, name), name)
         self.begin_edit(version)
         for name, value in vars(words).items():
-            setattr(self, name, as_set(value) if name in {"languages", "skills"} else value)
+            if name != "misread":
+                setattr(self, name, as_set(value) if name in {"languages", "skills"} else value)
 
     @classmethod
     def seen_by(cls, _audience: Audience) -> ColumnElement[bool]:

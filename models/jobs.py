@@ -8,7 +8,7 @@ DRAFT ──► OPEN ──► FILLED      (the last wanted freelancer was hired
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from models.accounts import LINE_MAX, Account, Role, check_text
 from models.base import VIEWER, Audience, Base, Identified, named
 from models.config import Config, option
-from models.errors import Checks, Conflict, Forbidden, Invalid, Problem, Stale
+from models.errors import Checks, Conflict, Forbidden, Problem, Stale
 from models.media import Upload, seen_with
 from models.money import AMOUNT_MAX_CENTS, Currency
 from models.states import Party, Step, possible, take
@@ -206,9 +206,12 @@ class JobWords:
     location: str | None = None
     freelancers_wanted: int = 1
     attachment_ids: Sequence[UUID] = ()
+    misread: Sequence[Problem] = ()
+    """What of it could not be read, or names nothing."""
 
     def check(self, check: Checks) -> None:
-        """Everything that can be told from the words alone."""
+        """Everything that can be told from the words alone, after what could not be read of them."""
+        check.note(self.misread)
         check_text(check, self.title, "title", TITLE_MAX, least=TITLE_MIN)
         check_text(check, self.description, "description", DESCRIPTION_MAX, least=1)
         check_text(check, self.location, "location", LINE_MAX)
@@ -443,12 +446,10 @@ def _seen_with_its_job() -> ColumnElement[bool]:
     return exists().where(JobAttachment.upload_id == Upload.id, seen).correlate(Upload)
 
 
-def must_be_in_catalogue(words: JobWords, *, category_known: bool, skills_known: int) -> None:
-    """The category and every skill of a job are ones the catalogue has."""
-    problems = []
-    if not category_known:
-        problems.append(Problem(("category_id",), "The catalogue has no such category."))
-    if skills_known != len(set(words.skill_ids)):
-        problems.append(Problem(("skill_ids",), "The catalogue has no such skill."))
-    if problems:
-        raise Invalid(tuple(problems))
+def looked_up(words: JobWords, *, category_known: bool, skills_known: int) -> JobWords:
+    """The same words, with a note if the catalogue lacks the category or one of the skills."""
+    check = Checks()
+    check.note(words.misread)
+    check.require(category_known, "category_id", "The catalogue has no such category.")
+    check.require(skills_known == len(set(words.skill_ids)), "skill_ids", "The catalogue has no such skill.")
+    return replace(words, misread=check.problems)

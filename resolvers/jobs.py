@@ -10,19 +10,21 @@ import resolvers.media
 from loaders.work import UnitOfWork
 from models.activity import JOBS_STREAM, EventKind, account_stream, event, job_stream, proposal_stream
 from models.errors import NotFound
-from models.jobs import WARNING_DAYS, Job, JobAttachment, JobSkill, JobWords, must_be_in_catalogue
+from models.jobs import WARNING_DAYS, Job, JobAttachment, JobSkill, JobWords, looked_up
 from models.media import UploadGroup
 from resolvers.context import Context
 
 SWEEP_MAX = 100
 """Jobs ended or warned of in one transaction."""
 
+IDS_MAX = 1_000
+"""Ids that are looked for in the catalogue; more are too many anyway."""
+
 
 async def draft(ctx: Context, *, words: JobWords) -> Job:
     """Write a job down; nobody else sees it yet."""
     async with ctx.writing() as work:
-        job = Job.draft(ctx.me, words, at=ctx.now())
-        await _must_be_in_catalogue(work, words)
+        job = Job.draft(ctx.me, await _looked_up(work, words), at=ctx.now())
         await resolvers.media.exchange(ctx, work, old=(), new=words.attachment_ids, group=UploadGroup.ATTACHMENTS)
         work.add(job)
         work.add_all(JobSkill(job_id=job.id, skill_id=skill_id) for skill_id in set(words.skill_ids))
@@ -35,8 +37,8 @@ async def edit(ctx: Context, *, job_id: UUID, words: JobWords, version: int | No
     me = ctx.me
     async with ctx.writing() as work:
         job = await loaders.jobs.lock(work, job_id, *ctx.eyes)
-        job.edit(me, words, version, pending=await loaders.proposals.count_pending(work, job.id))
-        await _must_be_in_catalogue(work, words)
+        pending = await loaders.proposals.count_pending(work, job.id)
+        job.edit(me, await _looked_up(work, words), version, pending=pending)
         await loaders.jobs.replace_skills(work, job.id, set(words.skill_ids))
         await _replace_attachments(ctx, work, job, words.attachment_ids)
         work.leave(event(job_stream(job.id), EventKind.JOB_EDITED, job, by=me.id, at=ctx.now()))
@@ -50,10 +52,11 @@ async def _replace_attachments(ctx: Context, work: UnitOfWork, job: Job, upload_
     await loaders.jobs.replace_attachments(work, job, upload_ids)
 
 
-async def _must_be_in_catalogue(work: UnitOfWork, words: JobWords) -> None:
-    with work.no_autoflush:
-        category_known, skills_known = await loaders.jobs.in_catalogue(work, words)
-    must_be_in_catalogue(words, category_known=category_known, skills_known=skills_known)
+async def _looked_up(work: UnitOfWork, words: JobWords) -> JobWords:
+    if len(words.skill_ids) > IDS_MAX:
+        return words
+    category_known, skills_known = await loaders.jobs.in_catalogue(work, words)
+    return looked_up(words, category_known=category_known, skills_known=skills_known)
 
 
 async def _tell_proposers(ctx: Context, work: UnitOfWork, job: Job, kind: EventKind) -> None:

@@ -288,9 +288,9 @@ class EditFreelancerInput:
     def words(self) -> FreelancerWords:
         """Read the input as the house speaks."""
         said = {name: value for name, value in vars(self).items() if name not in {"hourly_rate", "version"}}
-        with Checks() as check:
-            cents = self.hourly_rate.cents(check, "hourly_rate") if self.hourly_rate else None
-        return FreelancerWords(**said, hourly_rate_cents=cents)
+        check = Checks()
+        cents = self.hourly_rate.cents(check, "hourly_rate", "amount") if self.hourly_rate else None
+        return FreelancerWords(**said, hourly_rate_cents=cents, misread=check.problems)
 
 
 @strawberry.input(description="A picture of oneself as a client.")

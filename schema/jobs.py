@@ -1,5 +1,6 @@
 """What is said of work on offer."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -228,22 +229,21 @@ class CreateJobInput:
     )
 
     def words(self) -> JobWords:
-        """Read the input as the house speaks, and say everything that is wrong with it at once."""
-        with Checks() as check:
-            words = JobWords(
-                title=self.title,
-                description=self.description,
-                category_id=key_in(check, "category", self.category_id, "category_id"),
-                skill_ids=[key_in(check, "skill", skill_id, "skill_ids") for skill_id in self.skill_ids],
-                experience=self.experience,
-                duration=self.duration,
-                budget=self.budget.read(check),
-                location=self.location,
-                freelancers_wanted=self.freelancers_wanted,
-                attachment_ids=[key_in(check, "upload", one, "attachment_ids") for one in self.attachment_ids],
-            )
-            words.check(check)
-        return words
+        """Read the input as the house speaks; what cannot be read is noted, to be said with the rest."""
+        check = Checks()
+        words = JobWords(
+            title=self.title,
+            description=self.description,
+            category_id=key_in(check, "category", self.category_id, "category_id"),
+            skill_ids=[key_in(check, "skill", skill_id, "skill_ids") for skill_id in self.skill_ids],
+            experience=self.experience,
+            duration=self.duration,
+            budget=self.budget.read(check),
+            location=self.location,
+            freelancers_wanted=self.freelancers_wanted,
+            attachment_ids=[key_in(check, "upload", one, "attachment_ids") for one in self.attachment_ids],
+        )
+        return replace(words, misread=check.problems)
 
 
 @strawberry.input(description="Everything a client says of a job; what is left out is emptied.")

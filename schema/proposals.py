@@ -150,7 +150,7 @@ class MilestoneInput:
 
     def read(self, check: Checks, index: int) -> MilestoneWords:
         """Read the input as the house speaks."""
-        cents = self.amount.cents(check, "milestones", str(index), "amount")
+        cents = self.amount.cents(check, "milestones", str(index), "amount", "amount")
         return MilestoneWords(self.description, cents, self.due_on)
 
 
@@ -187,7 +187,7 @@ class ProposalWordsInput:
         return ProposalWords(
             cover_letter=self.cover_letter,
             duration=self.duration,
-            bid_cents=self.bid.cents(check, "bid"),
+            bid_cents=self.bid.cents(check, "bid", "amount"),
             currency=self.bid.currency,
             milestones=[part.read(check, index) for index, part in enumerate(self.milestones)],
             attachments=[given.read(check, index) for index, given in enumerate(self.attachments)],

@@ -239,3 +239,18 @@ async def test_freelancers_are_listed_the_newest_first(ask, keep):
         "totalCount": 5,
         "nodes": [{"fullName": "F4"}, {"fullName": "F3"}, {"fullName": "F2"}],
     }
+
+
+async def test_a_bad_rate_and_a_bad_name_are_said_together(scene, ask):
+    text = """
+    mutation ($input: EditFreelancerInput!) {
+      editFreelancer(input: $input) { ... on Refused { code problems { field } } }
+    }
+    """
+
+    answer = await ask(scene.as_("freelancer"), text, input={"fullName": "", "hourlyRate": {"amount": "0"}})
+
+    assert answer["data"]["editFreelancer"] == {
+        "code": "BAD_USER_INPUT",
+        "problems": [{"field": ["hourlyRate", "amount"]}, {"field": ["fullName"]}],
+    }

@@ -408,3 +408,29 @@ async def test_the_catalogue_is_listed_by_name(ask):
 
 def test_profiles_carry_no_column_that_the_schema_could_show_by_mistake():
     assert {"email", "password_hash"}.isdisjoint(FreelancerProfile.__table__.columns.keys())
+
+
+async def test_what_cannot_be_read_is_not_in_the_catalogue_or_is_wrong_is_said_together(scene, ask):
+    words = {
+        "title": "x",
+        "description": "y",
+        "categoryId": "nonsense",
+        "skillIds": ["skill_" + "0" * 32],
+        "experience": "EXPERT",
+        "duration": "LESS_THAN_A_MONTH",
+        "budget": {"fixed": {"amount": "0"}},
+    }
+    text = """
+    mutation ($input: CreateJobInput!) { createJob(input: $input) { ... on Refused { code problems { field } } } }
+    """
+
+    answer = await ask(scene.as_("client"), text, input=words)
+    stranger = await ask(scene.as_("freelancer"), text, input=words)
+
+    assert [problem["field"] for problem in answer["data"]["createJob"]["problems"]] == [
+        ["categoryId"],
+        ["budget", "fixed", "amount"],
+        ["skillIds"],
+        ["title"],
+    ]
+    assert stranger["data"]["createJob"]["code"] == "NOT_A_CLIENT"

@@ -304,13 +304,24 @@ async def test_everything_wrong_with_an_offer_is_said_at_once_in_the_names_of_th
     assert await count_rows() == before
 
 
-async def test_bad_money_and_bad_words_of_an_offer_are_said_together(scene, ask):
-    words = WORDS | {"jobId": scene.ids()["job"], "coverLetter": "", "bid": {"amount": "1.001"}}
+@pytest.mark.parametrize("amount", ["0", "-1", "1.001", "NaN"])
+async def test_bad_money_and_bad_words_of_an_offer_are_said_together(amount, scene, ask):
+    words = WORDS | {"jobId": scene.ids()["job"], "coverLetter": "", "bid": {"amount": amount}, "milestones": []}
 
     answer = await ask(scene.as_("rival"), SUBMIT, input=words)
 
     found = [problem["field"] for problem in answer["data"]["submitProposal"]["problems"]]
-    assert found == [["bid"], ["coverLetter"]]
+    assert found == [["bid", "amount"], ["coverLetter"], ["milestones"]]
+
+
+async def test_a_milestone_that_cannot_be_read_is_said_with_the_rest(scene, ask):
+    parts = [{"description": "", "amount": {"amount": "0"}}, {"description": "All", "amount": {"amount": "10"}}]
+    words = WORDS | {"jobId": scene.ids()["job"], "milestones": parts}
+
+    answer = await ask(scene.as_("rival"), SUBMIT, input=words)
+
+    found = [problem["field"] for problem in answer["data"]["submitProposal"]["problems"]]
+    assert found == [["milestones", "0", "amount", "amount"], ["milestones", "0", "description"]]
 
 
 async def test_a_stale_edit_is_answered_with_the_offer_as_it_is(scene, ask):
