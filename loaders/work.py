@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -18,6 +19,11 @@ CONTENTION = {"55P03", "40P01", "40001", "57014"}
 
 AWAY = ("08", "53300", "57P01", "57P02", "57P03")
 """How SQLSTATEs begin that tell of a lost connection, of none left, and of a server that stops, crashed or starts."""
+
+EVENTS_AT_ONCE = 5_000
+"""Events written by one statement."""
+
+EVENT_COLUMNS = [column.key for column in Event.__table__.columns]
 
 
 class UnitOfWork(AsyncSession):
@@ -40,7 +46,13 @@ class UnitOfWork(AsyncSession):
         if not self.events:
             return
         counts = Counter(event.stream for event in self.events)
-        grown = insert(StreamHead).values([{"stream": name, "sequence": counts[name]} for name in sorted(counts)])
+        names = sorted(counts)
+        # Two parameters, however many streams: a statement has no more than 32 767. Postgres takes them in their order.
+        told = (
+            bindparam("names", names, ARRAY(Text)),
+            bindparam("counts", [counts[name] for name in names], ARRAY(BigInteger)),
+        )
+        grown = insert(StreamHead).from_select(["stream", "sequence"], select(*map(func.unnest, told)))
         grown = grown.on_conflict_do_update(
             index_elements=[StreamHead.stream], set_={"sequence": StreamHead.sequence + grown.excluded.sequence}
         )
@@ -49,8 +61,9 @@ class UnitOfWork(AsyncSession):
         for event in self.events:
             counts[event.stream] -= 1
             event.sequence = last[event.stream] - counts[event.stream]
-        self.add_all(self.events)
-        await self.flush()
+        rows = [{name: getattr(event, name) for name in EVENT_COLUMNS} for event in self.events]
+        for at in range(0, len(rows), EVENTS_AT_ONCE):
+            await self.execute(insert(Event), rows[at : at + EVENTS_AT_ONCE])
 
 
 @contextmanager

@@ -88,8 +88,9 @@ class Context:
         self.loaders.forget(kept=True)
 
     async def _ring(self, work: UnitOfWork) -> None:
-        for event in work.events:
-            await self.hub.ring(event.stream, str(event.sequence))
+        last = {event.stream: event.sequence for event in work.events}
+        for stream, sequence in last.items():
+            await self.hub.ring(stream, str(sequence))
 
     async def _commit(self, work: UnitOfWork) -> None:
         try:

@@ -2,15 +2,16 @@
 
 import asyncio
 from datetime import timedelta
+from time import perf_counter
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 
 import resolvers.jobs
 import resolvers.proposals
 from models.accounts import NotAClient
-from models.activity import JOBS_STREAM, EventKind, account_stream, job_stream, proposal_stream
+from models.activity import JOBS_STREAM, Event, EventKind, StreamHead, account_stream, job_stream, proposal_stream
 from models.base import uuid7
 from models.errors import Forbidden, Invalid, NotFound, Stale, Unauthenticated
 from models.jobs import (
@@ -25,13 +26,14 @@ from models.jobs import (
     JobState,
     TooFewWanted,
 )
-from models.proposals import ProposalState
+from models.proposals import Proposal, ProposalState
 from tests import make
 
 WORDS = make.job_words(title="Build a bigger shop", skill_ids=make.SKILL_IDS[5:8], freelancers_wanted=3)
 EDITS_AT_ONCE = 20
 JOBS_DUE = 60
 DUELS = 10
+CROWD_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -437,3 +439,35 @@ async def test_a_draft_published_twice_at_once_is_published_once(as_, keep, peop
 
     assert [type(answer) for answer in answers].count(JobNotDraft) == 4
     assert (await told())[JOBS_STREAM] == [EventKind.JOB_PUBLISHED]
+
+
+async def test_a_job_with_ten_thousand_pending_offers_is_closed_in_seconds(job, as_, people, house):
+    async with house.database.writing.begin() as work:
+        await work.execute(text(CROWD), {"job": job.id, "many": 10_000})
+
+    began = perf_counter()
+    await resolvers.jobs.close(as_(people.client), job_id=job.id)
+
+    assert perf_counter() - began < CROWD_SECONDS
+    async with house.database.reading() as session:
+        heads = select(func.count(), func.sum(StreamHead.sequence)).select_from(StreamHead)
+        assert (await session.execute(heads)).one() == (20_001, 30_001)
+        assert await session.scalar(select(func.count()).select_from(Event)) == 30_001
+        left = select(func.count()).where(Proposal.state == ProposalState.PENDING)
+        assert await session.scalar(left) == 0
+
+
+CROWD = """
+    with people as (
+        insert into accounts (id, email, password_hash, full_name, roles, created_at)
+        select gen_random_uuid(), 'crowd' || n || '@example.org', '', 'F', array['FREELANCER'], now()
+        from generate_series(1, :many) n returning id
+    ), profiles as (
+        insert into freelancer_profiles (id, full_name, currency, languages, skills, joined_at, version)
+        select id, 'F', 'USD', '{}', '{}', now(), 1 from people returning id
+    )
+    insert into proposals (id, job_id, freelancer_id, cover_letter, duration, bid_cents, currency, state, shortlisted,
+        archived, submitted_at, version)
+    select gen_random_uuid(), :job, id, 'Me', 'LESS_THAN_A_MONTH', 100000, 'USD', 'PENDING', false, false, now(), 1
+    from profiles
+"""
