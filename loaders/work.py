@@ -19,6 +19,8 @@ CONTENTION = {"55P03", "40P01", "40001", "57014"}
 
 AWAY = ("08", "53300", "57P01", "57P02", "57P03")
 """How SQLSTATEs begin that tell of a lost connection, of none left, and of a server that stops, crashed or starts."""
+CUT = ("08", "57P01", "57P02")
+"""How SQLSTATEs begin that tell of a connection lost on the way, by a server that stops or has crashed."""
 
 EVENTS_AT_ONCE = 5_000
 """Events written by one statement."""
@@ -102,9 +104,19 @@ async def read_steadily(reading: Reading, read: Callable[[AsyncSession], Awaitab
     """Read, and once more if the connection was a dead one: a read does no harm twice."""
     try:
         return await _read(reading, read)
-    except Busy:
+    except Busy as busy:
+        # Whoever waited in vain for a connection or for an answer would only wait once more, and keep others waiting.
+        if not _was_cut(busy.__cause__):
+            raise
         # The pool has dropped its dead connections by now.
         return await _read(reading, read)
+
+
+def _was_cut(error: BaseException | None) -> bool:
+    """Tell whether a connection that was there is there no more."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or _detail(error, "sqlstate").startswith(CUT)
+    return isinstance(error, ConnectionError)
 
 
 async def _read(reading: Reading, read: Callable[[AsyncSession], Awaitable[T]]) -> T:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 import loaders.accounts
 from loaders.batch import Loaders
-from loaders.work import in_our_words
+from loaders.work import in_our_words, read_steadily
 from models.errors import Busy, OutcomeUnknown
 from tests import make
 
@@ -69,3 +70,37 @@ def test_a_server_that_is_not_to_be_reached_is_busy(error):
 def test_a_statement_that_is_wrong_is_not_to_be_tried_again(sqlstate):
     with pytest.raises(DBAPIError), in_our_words():
         raise said(sqlstate)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (said("57P01"), 2),
+        (said("08006"), 2),
+        (ConnectionResetError(), 2),
+        (said("57014"), 1),
+        (said("55P03"), 1),
+        (said("53300"), 1),
+        (NoConnectionFree(), 1),
+        (TimeoutError(), 1),
+    ],
+    ids=lambda value: str(getattr(getattr(value, "orig", None), "__cause__", None) or type(value).__name__),
+)
+async def test_a_read_is_tried_again_only_when_its_connection_was_cut(error, tries):
+    tried = []
+
+    class Cut:
+        async def __aenter__(self) -> Any:
+            tried.append(1)
+            raise error
+
+        async def __aexit__(self, *_: object) -> None:
+            return
+
+    async def read(_: Any) -> None:
+        return
+
+    with pytest.raises(Busy):
+        await read_steadily(Cut, read)
+
+    assert len(tried) == tries
