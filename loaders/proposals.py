@@ -40,7 +40,7 @@ bids = Summary(
         func.min(Proposal.currency).label("currency"),
     ),
     among=STANDING,
-    having=func.count() >= BID_RANGE_MIN,
+    having=func.count(Proposal.freelancer_id.distinct()) >= BID_RANGE_MIN,
 )
 
 

@@ -31,7 +31,7 @@ ATTACHMENTS_MAX = 10
 URL_MAX = 2_000
 REASON_MAX = 1_000
 BID_RANGE_MIN = 3
-"""How many proposals a job needs before everybody may see the range of their bids."""
+"""How many freelancers have to propose on a job before everybody may see the range of their bids."""
 
 
 class ProposalState(enum.Enum):

@@ -150,7 +150,7 @@ class Job(Node):
         "How many proposals there are, but for withdrawn ones; everybody may know.", loaders.proposals.standing
     )
     bid_range: BidRange | None = figures(
-        "The range of the bids; everybody may know it once there are three.", loaders.proposals.bids
+        "The range of the bids; everybody may know it once three freelancers have proposed.", loaders.proposals.bids
     )
     proposals: Connection[Annotated["Proposal", strawberry.lazy("schema.proposals")]] = page(
         "The proposals you may see: all of them on your own job, only yours on another's.", loaders.proposals.of_job

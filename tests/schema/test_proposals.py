@@ -6,6 +6,7 @@ import pytest
 
 import resolvers.proposals
 from models.accounts import Role
+from models.proposals import ProposalState
 from schema.scalars import id_of
 from tests import make
 from tests.schema.callers import Ask, Scene, mutation, query, rows
@@ -366,3 +367,16 @@ async def test_nobody_is_hired_on_terms_that_were_changed_since_they_were_read(s
         "current": {"version": 2, "bid": {"amount": "10.00"}},
     }
     assert fresh["data"]["acceptProposal"] == {"bid": {"amount": "10.00"}}
+
+
+async def test_three_offers_of_one_freelancer_are_no_range(scene, ask, keep):
+    rejected = [
+        make.proposal(scene.job, scene.account(who), ProposalState.REJECTED) for who in ("freelancer", "rival", "rival")
+    ]
+    await keep(*rejected)
+
+    answer = await ask(
+        None, "query ($id: ID!) { job(id: $id) { proposalCount bidRange { low { amount } } } }", id=scene.ids()["job"]
+    )
+
+    assert answer["data"]["job"] == {"proposalCount": 4, "bidRange": None}
