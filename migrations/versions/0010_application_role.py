@@ -26,8 +26,15 @@ BEGIN
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         GRANT workup_app TO CURRENT_USER;
     END IF;
-EXCEPTION WHEN insufficient_privilege OR unique_violation THEN
-    NULL;
+EXCEPTION
+    WHEN unique_violation THEN
+        NULL;
+    WHEN insufficient_privilege THEN
+        IF NOT pg_has_role('workup_app', 'MEMBER') THEN
+            RAISE EXCEPTION 'whoever migrates has to be a member of the role workup_app, and cannot become one'
+                USING HINT = 'Ask somebody who may: GRANT workup_app TO ' || quote_ident(current_user),
+                ERRCODE = 'insufficient_privilege';
+        END IF;
 END
 $$
 """

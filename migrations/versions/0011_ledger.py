@@ -11,12 +11,13 @@ depends_on = None
 TABLES = "ledger_accounts, journals, entries, unfolded_entries, holds"
 
 # Plans are kept by each connection, some of them from a time when these tables were empty: every function here looks
-# for its rows through indexes, whatever the table was like when it was planned.
+# for its rows through indexes, whatever the table was like when it was planned, and does not plan again for each call.
 
 # What is checked when a transaction commits: by then a journal has all the entries it will ever have.
 WEIGH = """
 CREATE FUNCTION ledger_weigh() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     found record;
 BEGIN
@@ -86,7 +87,8 @@ $$
 
 LOCK = """
 CREATE FUNCTION ledger_lock(ids uuid[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     PERFORM FROM ledger_accounts a WHERE a.id = ANY (ids) AND NOT a.hot ORDER BY a.id FOR NO KEY UPDATE;
 END
@@ -102,7 +104,8 @@ CREATE FUNCTION ledger_post(
     leg_counts smallint[], hold_ids uuid[],
     entry_journal_ids uuid[], positions smallint[], entry_legs smallint[], account_ids uuid[], amounts bigint[]
 ) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     PERFORM FROM ledger_accounts a WHERE a.id = ANY (account_ids) AND NOT a.hot ORDER BY a.id FOR NO KEY UPDATE;
 
@@ -144,7 +147,8 @@ CREATE FUNCTION ledger_post_holds(
     journal_ids uuid[], moments timestamptz[], hold_ids uuid[],
     entry_journal_ids uuid[], account_ids uuid[], amounts bigint[]
 ) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     hold record;
     debit numeric;
@@ -177,7 +181,8 @@ HOLD = """
 CREATE FUNCTION ledger_hold(
     hold_id uuid, of_account_id uuid, held_amount bigint, placed timestamptz, expires timestamptz
 ) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     UPDATE ledger_accounts a SET held = a.held + held_amount WHERE a.id = of_account_id;
     INSERT INTO holds (id, account_id, amount, state, placed_at, expires_at)
@@ -188,7 +193,8 @@ $$
 # Holds are touched by those alone who have their accounts, so whoever comes second finds them resolved.
 FREE = """
 CREATE FUNCTION ledger_free(hold_ids uuid[], outcome text, moment timestamptz) RETURNS SETOF uuid
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     PERFORM FROM ledger_accounts a WHERE a.id IN (SELECT h.account_id FROM holds h WHERE h.id = ANY (hold_ids))
     ORDER BY a.id FOR NO KEY UPDATE;
@@ -211,7 +217,8 @@ $$
 # there in the same statement, so that nobody ever sees an entry twice or not at all.
 FOLD = """
 CREATE FUNCTION ledger_fold(most bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     account uuid;
     folded bigint := 0;
