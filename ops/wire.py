@@ -1,7 +1,7 @@
 """How the few bytes that are asked for all the time leave without an application being called.
 
 uvicorn reads a request as ever. When it turns out to be a plain one for something at hand, the answer is written at
-once: no task, no scope, no messages. Everything else goes its usual way. See docs/decisions on public files.
+once: no task, no scope, no messages. Everything else goes its usual way. See docs/decisions/0010-public-files.md.
 """
 
 import asyncio
