@@ -176,7 +176,10 @@ async def test_a_ticket_expires(as_, people, clock, refuses):
         await bring(ctx, ticket)
 
 
-@pytest.mark.parametrize("spoil", [lambda text: text[:-1] + "A", lambda text: text[1:], lambda _: "x", lambda _: ""])
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda text: text[:-1] + ("B" if text.endswith("A") else "A"), lambda text: text[1:], lambda _: "x", lambda _: ""],
+)
 async def test_a_ticket_that_was_changed_is_none(spoil, as_, people, refuses):
     ctx = as_(people.freelancer)
     ticket = await resolvers.media.request(ctx, words=RESUME)

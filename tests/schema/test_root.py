@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from loaders.batch import Loaders
 from loaders.pages import Seal
 from models.accounts import Session
 from models.config import Config
 from models.jobs import Job
-from ops.app import House
 from schema.edges import BY_NOUN
 from tests import make
 from tests.schema.callers import Ask, query, rows
@@ -314,12 +313,12 @@ async def test_cursors_that_are_not_of_this_list_are_bad_input(lists, ask):
 
 
 @pytest.fixture
-async def broken(house: House, scene):
+async def broken(owner: AsyncEngine, scene):
     """A house whose database has lost what profiles are made of."""
-    async with house.database.engine.begin() as connection:
+    async with owner.begin() as connection:
         await connection.execute(sa.text("alter table profile_items rename to gone"))
     yield scene
-    async with house.database.engine.begin() as connection:
+    async with owner.begin() as connection:
         await connection.execute(sa.text("alter table gone rename to profile_items"))
 
 
