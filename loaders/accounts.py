@@ -56,6 +56,11 @@ async def signed_in(session: AsyncSession, session_id: UUID, at: datetime) -> Ac
     return found
 
 
+async def party(session: AsyncSession, account_id: UUID) -> Account:
+    """The account of somebody who is party to a row."""
+    return await session.get_one(Account, account_id)
+
+
 async def lock(session: AsyncSession, account_id: UUID) -> Account:
     """The account, held until the transaction ends."""
     found = await session.get(Account, account_id, with_for_update=True)

@@ -145,6 +145,13 @@ class NotAFreelancer(Forbidden):
     message = "Only a freelancer can do this. Add the role to your account first."
 
 
+class PartyUnavailable(Conflict):
+    """Nobody new is bound to somebody who is shut out; why she is not available is between her and the house."""
+
+    code = "PARTY_UNAVAILABLE"
+    message = "The other party is not available at present."
+
+
 class OwnAccount(Conflict):
     """Somebody has to be left who can let people in again."""
 
@@ -257,6 +264,16 @@ class Account(Identified):
         """Not suspended, and still with the password that was just verified."""
         if self.suspended_at is not None or self.password_hash != known_hash:
             raise SignInFailed
+
+    def must_be_let_in(self) -> None:
+        """Whoever is shut out is signed out, whatever she has just begun."""
+        if self.suspended_at is not None:
+            raise Unauthenticated
+
+    def must_be_available(self) -> None:
+        """Nobody proposes to, or hires, somebody who is shut out."""
+        if self.suspended_at is not None:
+            raise PartyUnavailable
 
     def suspend(self, by: "Account", *, at: datetime) -> None:
         """Shut somebody out; an administrator cannot shut out herself."""

@@ -163,6 +163,7 @@ async def change_password(ctx: Context, *, current_password: str, new_password: 
     hashed = await ctx.passwords.hash(new_password)
     async with ctx.writing() as work:
         account = await loaders.accounts.lock(work, ctx.me.id)
+        account.must_be_let_in()
         if account.password_hash != known:
             raise WrongPassword(path=("current_password",))
         account.password_hash = hashed

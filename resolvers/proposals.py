@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+import loaders.accounts
 import loaders.contracts
 import loaders.jobs
 import loaders.payments
@@ -30,6 +31,7 @@ async def submit(ctx: Context, *, job_id: UUID, words: ProposalWords) -> Proposa
     async with ctx.writing() as work:
         job = await loaders.jobs.hold_open(work, job_id, *ctx.eyes)
         proposal = Proposal.submit(job, me, words, at=ctx.now())
+        (await loaders.accounts.party(work, job.client_id)).must_be_available()
         await resolvers.media.exchange(ctx, work, old=(), new=words.upload_ids, group=UploadGroup.ATTACHMENTS)
         work.add(proposal)
         _add_parts(work, proposal, words)
@@ -120,6 +122,7 @@ async def accept(ctx: Context, *, proposal_id: UUID, version: int | None = None)
     async with ctx.writing() as work:
         job, proposal = await _lock(ctx, work, proposal_id)
         proposal.accept(job, me, version, at=now)
+        (await loaders.accounts.party(work, proposal.freelancer_id)).must_be_available()
         contract = Contract.begin(job, proposal, await loaders.payments.fees_at(work, now), at=now)
         work.add(contract)
         work.add_all(Milestone.of(contract, await loaders.proposals.parts(work, proposal.id)))

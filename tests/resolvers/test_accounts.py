@@ -589,6 +589,27 @@ async def test_whoever_is_suspended_is_out_until_reinstated(ada, at, as_, people
     assert not await accepted(ada)
 
 
+async def test_whoever_is_suspended_while_changing_her_password_begins_no_session(ada, as_, me, people, house):
+    class Slow:
+        """While the new password is hashed, she is suspended."""
+
+        async def matches(self, known: str | None, password: str) -> bool:
+            return bool(await house.passwords.matches(known, password))
+
+        async def hash(self, password: str) -> str:
+            await resolvers.accounts.suspend(as_(people.admin), account_id=ada.account.id)
+            return str(await house.passwords.hash(password))
+
+    with pytest.raises(Unauthenticated):
+        await resolvers.accounts.change_password(
+            replace(me(ada), passwords=Slow()), current_password=PASSWORD, new_password="a new password"
+        )
+
+    async with house.database.reading() as session:
+        live = select(func.count()).where(Session.account_id == ada.account.id, Session.ended_at.is_(None))
+        assert await session.scalar(live) == 0
+
+
 async def test_a_second_suspension_does_not_move_the_first(as_, people, stored, clock):
     await resolvers.accounts.suspend(as_(people.admin), account_id=people.client.id)
     first = (await stored(people.client)).suspended_at

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+import resolvers.accounts
 import resolvers.jobs
 import resolvers.proposals
-from models.accounts import NotAFreelancer, Role
+from models.accounts import NotAFreelancer, PartyUnavailable, Role
 from models.activity import JOBS_STREAM, EventKind, account_stream, contract_stream, job_stream, proposal_stream
 from models.contracts import Contract, ContractState, Milestone, MilestoneState
 from models.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Unauthenticated
@@ -328,6 +329,18 @@ async def test_a_reason_has_its_bounds(proposal, as_, people, refuses):
     for reason in ("x" * 1_001, "nul\0"):
         async with refuses(Invalid):
             await resolvers.proposals.reject(as_(people.client), proposal_id=proposal.id, reason=reason)
+
+
+async def test_nobody_proposes_to_or_hires_somebody_who_is_shut_out(job, proposal, as_, people, refuses):
+    await resolvers.accounts.suspend(as_(people.admin), account_id=people.freelancer.id)
+    async with refuses(PartyUnavailable):
+        await resolvers.proposals.accept(as_(people.client), proposal_id=proposal.id)
+    await resolvers.accounts.suspend(as_(people.admin), account_id=people.client.id)
+    async with refuses(PartyUnavailable):
+        await resolvers.proposals.submit(as_(people.other_freelancer), job_id=job.id, words=WORDS)
+
+    await resolvers.accounts.reinstate(as_(people.admin), account_id=people.freelancer.id)
+    assert await resolvers.proposals.accept(as_(people.client), proposal_id=proposal.id)
 
 
 # Announced
