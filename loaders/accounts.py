@@ -134,12 +134,22 @@ async def lock_throttles(session: AsyncSession, subjects: Sequence[str], at: dat
     return list(await session.scalars(query.with_for_update()))
 
 
-async def drop_old(session: AsyncSession, before: datetime, limit: int) -> int:
-    """Delete some sessions that ended before a moment, with their tokens, and throttles not touched since."""
+async def drop_old_sessions(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Delete some sessions that ended before a moment, with their tokens."""
     old = select(Session.id).where(or_(Session.ended_at < before, Session.expires_at < before)).limit(limit)
-    gone = await session.scalars(
-        delete(Session).where(Session.id.in_(old.with_for_update(skip_locked=True))).returning(Session.id)
-    )
-    quiet = select(Throttle.subject).where(Throttle.last_at < before).with_for_update(skip_locked=True)
-    await session.execute(delete(Throttle).where(Throttle.subject.in_(quiet)))
-    return len(gone.all())
+    gone = delete(Session).where(Session.id.in_(old.with_for_update(skip_locked=True))).returning(Session.id)
+    return len((await session.scalars(gone)).all())
+
+
+async def drop_used_tokens(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Delete some refresh tokens that were used before a moment, of sessions that may live on."""
+    old = select(RefreshToken.digest).where(RefreshToken.used_at < before).limit(limit)
+    picked = RefreshToken.digest.in_(old.with_for_update(skip_locked=True))
+    return len((await session.scalars(delete(RefreshToken).where(picked).returning(RefreshToken.digest))).all())
+
+
+async def drop_throttles(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Delete some throttles that nobody has touched since a moment."""
+    old = select(Throttle.subject).where(Throttle.last_at < before).limit(limit)
+    picked = Throttle.subject.in_(old.with_for_update(skip_locked=True))
+    return len((await session.scalars(delete(Throttle).where(picked).returning(Throttle.subject))).all())

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, ForeignKey, Index, Text, func, literal, true
+from sqlalchemy import ARRAY, ColumnElement, ForeignKey, Index, Text, func, literal, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import VIEWER, Audience, Base, Identified, named
@@ -362,7 +362,10 @@ class RefreshToken(Base):
     """What a session was, is, or will be refreshed with; used ones are kept to recognise them."""
 
     __tablename__ = "refresh_tokens"
-    __table_args__ = (Index(None, "session_id"),)
+    __table_args__ = (
+        Index(None, "session_id"),
+        Index("ix_refresh_tokens_used_at", "used_at", postgresql_where=text("used_at is not null")),
+    )
 
     digest: Mapped[str] = mapped_column(primary_key=True)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))

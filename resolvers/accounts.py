@@ -10,6 +10,7 @@ from loaders.work import UnitOfWork
 from models.accounts import (
     ACCESS_SECONDS,
     PASSWORD_MAX,
+    SESSION_DAYS,
     SESSIONS_MAX,
     Account,
     ClientProfile,
@@ -37,8 +38,11 @@ from resolvers.context import Context
 KEPT = timedelta(days=30)
 """How long a session that ended is remembered: a stolen token is recognised for as long."""
 
+QUIET = timedelta(days=1)
+"""How long failed attempts are remembered; time has forgiven them before."""
+
 SWEEP_MAX = 1_000
-"""Sessions forgotten in one transaction."""
+"""Sessions, tokens and throttles, of each, forgotten in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -293,6 +297,13 @@ async def remove_item(ctx: Context, *, item_id: UUID) -> FreelancerProfile:
 
 
 async def sweep(ctx: Context) -> int:
-    """Forget sessions, tokens and failed sign-ins that are too old to matter; returns how many sessions went."""
+    """Forget sessions, tokens and failed sign-ins that are too old to matter; returns how many went.
+
+    A used token is recognised, as a thief's, for as long as a session lives without being refreshed.
+    """
+    used = timedelta(days=ctx.config[SESSION_DAYS])
     async with ctx.writing() as work:
-        return await loaders.accounts.drop_old(work, ctx.now() - KEPT, SWEEP_MAX)
+        sessions = await loaders.accounts.drop_old_sessions(work, ctx.now() - KEPT, SWEEP_MAX)
+        tokens = await loaders.accounts.drop_used_tokens(work, ctx.now() - used, SWEEP_MAX)
+        throttles = await loaders.accounts.drop_throttles(work, ctx.now() - QUIET, SWEEP_MAX)
+    return sessions + tokens + throttles
