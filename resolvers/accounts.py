@@ -185,6 +185,8 @@ async def add_role(ctx: Context, *, role: Role) -> Account:
         if not account.has(role):
             account.add(role)
             work.add(_profile(ctx, account, role))
+    # What comes after it in the same document is asked by somebody who has the role already.
+    ctx.me.roles = account.roles
     return account
 
 

@@ -254,3 +254,19 @@ async def test_a_bad_rate_and_a_bad_name_are_said_together(scene, ask):
         "code": "BAD_USER_INPUT",
         "problems": [{"field": ["hourlyRate", "amount"]}, {"field": ["fullName"]}],
     }
+
+
+async def test_a_role_holds_for_what_follows_in_the_same_document(scene, ask):
+    text = """
+    mutation ($job: ID!, $bid: MoneyInput!) {
+      addRole(input: { role: FREELANCER }) { __typename }
+      submitProposal(input: {
+        jobId: $job, coverLetter: "Me", duration: LESS_THAN_A_MONTH, bid: $bid,
+        milestones: [{ description: "All", amount: $bid }]
+      }) { __typename ... on Refused { code } }
+    }
+    """
+
+    answer = await ask(scene.as_("stranger"), text, job=scene.ids()["job"], bid={"amount": "10"})
+
+    assert answer["data"] == {"addRole": {"__typename": "Account"}, "submitProposal": {"__typename": "Proposal"}}
