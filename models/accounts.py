@@ -204,6 +204,11 @@ def check_text(check: Checks, text: str | None, path: str | tuple[str, ...], mos
     _check_characters(check, text, path)
 
 
+def tidy(text: str | None) -> str | None:
+    """A text as it is kept: without space around it, and nothing rather than blank."""
+    return (text and text.strip()) or None
+
+
 def _check_characters(check: Checks, text: str, path: str | tuple[str, ...]) -> None:
     check.require(
         UNSTORABLE.search(text) is None, path, "A text cannot hold the null character, or half a surrogate pair."
@@ -521,7 +526,7 @@ class ClientProfile(Profile, Base):
             )
         self.begin_edit(version)
         for name, value in vars(words).items():
-            setattr(self, name, value)
+            setattr(self, name, tidy(value) if isinstance(value, str) else value)
 
     @classmethod
     def seen_by(cls, _audience: Audience) -> ColumnElement[bool]:
@@ -618,7 +623,8 @@ class FreelancerProfile(Profile, Base):
         self.begin_edit(version)
         for name, value in vars(words).items():
             if name != "misread":
-                setattr(self, name, as_set(value) if name in {"languages", "skills"} else value)
+                kept = as_set(value) if name in {"languages", "skills"} else value
+                setattr(self, name, tidy(kept) if isinstance(kept, str) else kept)
 
     @classmethod
     def seen_by(cls, _audience: Audience) -> ColumnElement[bool]:
@@ -682,7 +688,7 @@ class ProfileItem(Identified):
             in_order = words.starts_on is None or words.ends_on is None or words.starts_on <= words.ends_on
             check.require(in_order, "ends_on", "It ends before it starts.")
         for name, value in vars(words).items():
-            setattr(self, name, value)
+            setattr(self, name, tidy(value) if isinstance(value, str) else value)
 
     def must_belong_to(self, account: Account) -> None:
         """Only its owner may change an item; that it exists is no secret, but to others it is not there to change."""

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, exists, or_, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from models.accounts import LINE_MAX, Account, Role, check_text
+from models.accounts import LINE_MAX, Account, Role, check_text, tidy
 from models.base import VIEWER, Audience, Base, Identified, named
 from models.config import Config, option
 from models.errors import Checks, Conflict, Forbidden, Problem, Stale
@@ -295,7 +295,7 @@ class Job(Identified):
             words.check(check)
         self.title = words.title.strip()
         self.description = words.description.strip()
-        self.location = words.location
+        self.location = tidy(words.location)
         self.category_id = words.category_id
         self.experience = words.experience
         self.duration = words.duration

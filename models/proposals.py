@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, exists, or_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from models.accounts import LINE_MAX, Account, FreelancerProfile, check_text, shown
+from models.accounts import LINE_MAX, Account, FreelancerProfile, check_text, shown, tidy
 from models.base import VIEWER, Audience, Identified, named
 from models.errors import Checks, Conflict, Problem, Stale, refuses
 from models.jobs import BudgetKind, Duration, Job
@@ -259,7 +259,7 @@ class Proposal(Identified):
         with Checks() as check:
             check_text(check, reason, "reason", REASON_MAX)
         self._decide(ProposalAction.REJECT, job, by, at)
-        self.reason = reason
+        self.reason = tidy(reason)
 
     def lose(self, reason: str, *, at: datetime) -> None:
         """Be rejected because the job takes no more; nobody in particular said no."""

@@ -941,3 +941,19 @@ def test_an_item_is_its_owners_and_to_others_it_is_not_there_to_change():
     item.must_belong_to(owner)
     with pytest.raises(NotFound):
         item.must_belong_to(other)
+
+
+BLANKS = [(None, None), ("", None), (" \t\u3000", None), (" Bern\n", "Bern")]
+
+
+@pytest.mark.parametrize(("said", "kept"), BLANKS)
+def test_texts_are_kept_without_space_around_them_and_blank_ones_not_at_all(said, kept):
+    client, freelancer = client_profile(), freelancer_profile()
+    client.edit(ClientWords(" Acme ", said, said, said), None)
+    freelancer.edit(FreelancerWords(" Fritz ", said, said, said, said), None, at=AT)
+    item = ProfileItem.put(freelancer, ItemKind.EDUCATION, ItemWords(" Master ", said, said), count=0)
+
+    assert (client.company_name, client.industry, client.city, client.description) == ("Acme", kept, kept, kept)
+    assert (freelancer.full_name, freelancer.title, freelancer.city) == ("Fritz", kept, kept)
+    assert (freelancer.country, freelancer.description) == (kept, kept)
+    assert (item.title, item.organization, item.description) == ("Master", kept, kept)

@@ -599,3 +599,8 @@ def test_nobody_proposes_on_her_own_job():
 def test_only_freelancers_propose():
     with pytest.raises(NotAFreelancer):
         make.job(make.client()).must_take_proposals(make.client(), at=AT)
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, None), ("  ", None), (" Bern ", "Bern")])
+def test_a_location_is_kept_without_space_around_it_and_a_blank_one_not_at_all(said, kept):
+    assert Job.draft(make.client(), make.job_words(location=said), at=AT).location == kept

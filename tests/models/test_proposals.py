@@ -217,7 +217,7 @@ def test_a_client_says_no_with_a_reason_or_without(reason):
 
     proposal.reject(job, people["client"], reason, at=AT)
 
-    assert (proposal.state, proposal.reason, proposal.decided_at) == (ProposalState.REJECTED, reason, AT)
+    assert (proposal.state, proposal.reason, proposal.decided_at) == (ProposalState.REJECTED, reason or None, AT)
 
 
 @pytest.mark.parametrize("reason", ["x" * 1_001, "no\0", "no\ud800"], ids=ascii)
@@ -587,3 +587,12 @@ def test_the_parts_of_an_offer_stand_in_the_order_in_which_they_were_named():
     ]
     assert {part.proposal_id for part in [*milestones, *attachments]} == {proposal.id}
     assert {part.currency for part in milestones} == {words.currency}
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, None), ("  ", None), (" Too dear. ", "Too dear.")])
+def test_a_reason_is_kept_without_space_around_it_and_a_blank_one_not_at_all(said, kept):
+    proposal, job, people = on_a_job(ProposalState.PENDING)
+
+    proposal.reject(job, people["client"], said, at=AT)
+
+    assert proposal.reason == kept
