@@ -18,7 +18,6 @@ of_viewer = Relation(
     descending=True,
     among=or_(Contract.client_id == VIEWER, Contract.freelancer_id == VIEWER),
 )
-of_job = Relation(Contract, Contract.job_id, order=(Contract.id,))
 of_proposal = Relation(Contract, Contract.proposal_id)
 milestone = Relation(Milestone, Milestone.id)
 attachments = Relation(

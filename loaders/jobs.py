@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, and_, any_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import ARRAY, Select, Text, Uuid, and_, any_, bindparam, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loaders.batch import Relation
@@ -46,16 +46,19 @@ all_skills = Relation(Skill, order=(Skill.name, Skill.id))
 
 async def lock(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> Job:
     """The job, held until the transaction ends, so that its state cannot move under us; unseen is not found."""
-    query = select(Job).where(Job.id == job_id, Job.seen_by(audience)).with_for_update(key_share=True)
-    found: Job | None = await session.scalar(query, {"viewer_id": viewer_id})
-    if found is None:
-        raise NotFound
-    return found
+    return await _seen(session, _one(job_id, audience).with_for_update(key_share=True), viewer_id)
 
 
-async def hold_open(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> Job:
+async def hold(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> Job:
     """The job, kept as it is until the transaction ends; many may hold it so at once, and nobody may change it."""
-    query = select(Job).where(Job.id == job_id, Job.seen_by(audience)).with_for_update(read=True)
+    return await _seen(session, _one(job_id, audience).with_for_update(read=True), viewer_id)
+
+
+def _one(job_id: UUID, audience: Audience) -> Select[Job]:
+    return select(Job).where(Job.id == job_id, Job.seen_by(audience))
+
+
+async def _seen(session: AsyncSession, query: Select[Job], viewer_id: UUID) -> Job:
     found: Job | None = await session.scalar(query, {"viewer_id": viewer_id})
     if found is None:
         raise NotFound

@@ -286,6 +286,10 @@ class Account(Identified):
             raise OwnAccount
         self.suspended_at = self.suspended_at or at
 
+    def reinstate(self) -> None:
+        """Let somebody in again; the sessions that were ended stay so."""
+        self.suspended_at = None
+
     def must_be(self, role: Role) -> None:
         """Be a client to hire, a freelancer to work, an administrator to moderate."""
         if not self.has(role):

@@ -137,6 +137,9 @@ STEPS: dict[JobAction, Step[JobState]] = {
 }
 """Who may do what with a job, when, and where it leads. Filling is `hire`'s, when the last place is taken."""
 
+FILLING = Step(Party.SYSTEM, frozenset({_S.OPEN}), _S.FILLED, JobClosed)
+"""What the last hire does to a job; nobody may do it otherwise."""
+
 EXPIRY = Step(Party.SYSTEM, frozenset({_S.OPEN}), _S.EXPIRED, JobClosed)
 """What time does to a job; nobody may do it."""
 
@@ -371,7 +374,7 @@ class Job(Identified):
         self.hired_count += 1
         self.version += 1
         if self.hired_count == self.freelancers_wanted:
-            self.state = JobState.FILLED
+            take(self, FILLING, frozenset({Party.SYSTEM}))
 
     @property
     def is_filled(self) -> bool:

@@ -81,6 +81,9 @@ STEPS: dict[ProposalAction, Step[ProposalState]] = {
 }
 """Who may do what with a proposal, when, and where it leads. Accepting needs an open job besides."""
 
+LOSS = Step(Party.SYSTEM, _PENDING, _S.REJECTED, ProposalDecided)
+"""What becomes of a proposal when its job takes no more; nobody may do it."""
+
 
 @dataclass(frozen=True)
 class MilestoneWords:
@@ -263,8 +266,7 @@ class Proposal(Identified):
 
     def lose(self, reason: str, *, at: datetime) -> None:
         """Be rejected because the job takes no more; nobody in particular said no."""
-        assert self.state is ProposalState.PENDING, self.state
-        self.state = ProposalState.REJECTED
+        take(self, LOSS, frozenset({Party.SYSTEM}))
         self.reason = reason
         self.decided_at = at
         self.version += 1

@@ -205,7 +205,7 @@ async def reinstate(ctx: Context, *, account_id: UUID) -> Account:
     ctx.me.must_be(Role.ADMIN)
     async with ctx.writing() as work:
         account = await loaders.accounts.lock(work, account_id)
-        account.suspended_at = None
+        account.reinstate()
     return account
 
 

@@ -29,7 +29,7 @@ async def submit(ctx: Context, *, job_id: UUID, words: ProposalWords) -> Proposa
     """Make an offer on a job."""
     me = ctx.me
     async with ctx.writing() as work:
-        job = await loaders.jobs.hold_open(work, job_id, *ctx.eyes)
+        job = await loaders.jobs.hold(work, job_id, *ctx.eyes)
         proposal = Proposal.submit(job, me, words, at=ctx.now())
         (await loaders.accounts.party(work, job.client_id)).must_be_available()
         await resolvers.media.exchange(ctx, work, old=(), new=words.upload_ids, group=UploadGroup.ATTACHMENTS)

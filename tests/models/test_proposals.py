@@ -202,7 +202,7 @@ def test_only_a_pending_proposal_can_lose(state):
     proposal, _, _ = on_a_job(state)
     before = values(proposal)
 
-    with pytest.raises(AssertionError):
+    with pytest.raises(ProposalDecided):
         proposal.lose("Somebody else was hired.", at=AT)
 
     assert values(proposal) == before
