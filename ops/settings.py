@@ -11,6 +11,7 @@ from typing import Self
 DATABASE_SCHEME = "postgresql+asyncpg://"
 KEY_BYTES = 32
 SECRET_CHARS_MIN = 32
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 HOME = Path(__file__).parents[1] / ".workup"
 MEDIA = "media"
 """The directory that uploads are kept in, at home, unless they are kept elsewhere."""
@@ -32,8 +33,8 @@ class SigningKey:
         """Read `kid:seed`, the seed being 32 bytes in base64url."""
         kid, _, encoded = text.strip().partition(":")
         try:
-            seed = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        except binascii.Error:
+            seed = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
             seed = b""
         if not kid or len(seed) != KEY_BYTES:
             raise BadSettings("WORKUP_SIGNING_KEYS is a list of kid:seed, each seed 32 bytes in base64url")
@@ -91,7 +92,7 @@ class Settings:
             introspection=_switch(environment, "WORKUP_INTROSPECTION", default=True),
             graphiql=_switch(environment, "WORKUP_GRAPHIQL", default=True),
             demo=_switch(environment, "WORKUP_DEMO", default=False),
-            log_level=(environment.get("WORKUP_LOG_LEVEL") or cls.log_level).upper(),
+            log_level=_level(environment),
             log_json=_switch(environment, "WORKUP_LOG_JSON", default=False),
             db_connections=_number(environment, "WORKUP_DB_CONNECTIONS", 1, 100, cls.db_connections),
             db_role=environment.get("WORKUP_DB_ROLE") or cls.db_role,
@@ -156,6 +157,13 @@ def _switch(environment: Mapping[str, str], name: str, *, default: bool) -> bool
     if text not in {"on", "off"}:
         raise BadSettings(f"{name} is on or off, not {text}")
     return text == "on"
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    level = (environment.get("WORKUP_LOG_LEVEL") or Settings.log_level).upper()
+    if level not in LEVELS:
+        raise BadSettings(f"WORKUP_LOG_LEVEL is one of {', '.join(LEVELS)}, not {level}")
+    return level
 
 
 def _words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
