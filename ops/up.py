@@ -166,6 +166,8 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
         "WORKUP_DEMO": "on",
         **secrets,
         **environment,
+        # As seen from here; the children run elsewhere.
+        "WORKUP_HOME": str(settings.home_of(environment).absolute()),
         "HOST": site.host,
         "PORT": str(site.port),
         **_addresses(servers, environment),

@@ -176,9 +176,10 @@ async def test_a_ticket_expires(as_, people, clock, refuses):
         await bring(ctx, ticket)
 
 
+# Not its last letter, which holds bits that mean nothing.
 @pytest.mark.parametrize(
     "spoil",
-    [lambda text: text[:-1] + ("B" if text.endswith("A") else "A"), lambda text: text[1:], lambda _: "x", lambda _: ""],
+    [lambda text: text[:9] + ("B" if text[9] == "A" else "A") + text[10:], lambda text: text[1:], lambda _: "x"],
 )
 async def test_a_ticket_that_was_changed_is_none(spoil, as_, people, refuses):
     ctx = as_(people.freelancer)
