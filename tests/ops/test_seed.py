@@ -263,7 +263,7 @@ async def test_what_streams_tell_is_how_things_are(demo):
     }
     told = await demo.fetch(
         "select distinct on (p.id) p.state, e.kind from proposals p join events e on e.subject_id = p.id"
-        " and e.stream = 'proposal:' || replace(p.id::text, '-', '') where e.kind = any ($1)"
+        " and e.stream = 'proposal:' || replace(p.job_id || ':' || p.freelancer_id, '-', '') where e.kind = any ($1)"
         " order by p.id, e.sequence desc",
         list(deciding),
     )
@@ -355,8 +355,8 @@ class Told:
     def streams(self, events):
         found: dict[tuple[str, str], list[tuple[str, ...]]] = {}
         for event in sorted(events, key=lambda event: (event.stream, event.sequence)):
-            kind, _, id_ = event.stream.partition(":")
-            stream = (kind, self._names[UUID(id_)] if id_ else "")
+            kind, *ids = event.stream.split(":")
+            stream = (kind, *(self._names[UUID(id_)] for id_ in ids))
             news = (event.kind.value, event.subject, self._names[event.subject_id], self._names[event.actor_id])
             found.setdefault(stream, []).append(news)
         return found

@@ -851,6 +851,7 @@ async def test_sweepers_at_once_do_not_hinder_each_other_or_those_who_sign_in(at
         *(sign_in(at(str(number))) for number in range(9)),
     )
 
-    assert sum(answer for answer in answers if isinstance(answer, int)) == 400
+    # Nine of the quiet addresses are not quiet any more, unless they were forgotten just before.
+    assert 400 - 9 <= sum(answer for answer in answers if isinstance(answer, int)) <= 400
     async with house.database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Session)) == 10
