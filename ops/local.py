@@ -276,6 +276,7 @@ class Postgres(Server):
         fresh = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.home.path))
         self.home.give(fresh)
         initdb = [str(self.programs / "initdb"), "-D", str(fresh)]
+        self.home.password()
         # The built-in locale sorts alike on every machine, whatever its C library.
         locale = ["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin"]
         access = [f"--username={USER}", "--auth=scram-sha-256", f"--pwfile={self.home.path / 'password'}"]

@@ -215,6 +215,12 @@ def test_nothing_is_left_after_stopping(pair):
     pair.start()
 
 
+@pytest.mark.parametrize("name", local.BOTH)
+def test_one_starts_alone_in_a_fresh_directory(name, tmp_path):
+    with local.start(tmp_path / "home", durable=False, wanted=[name]) as alone:
+        assert alone.ended() is None
+
+
 async def test_an_interrupted_first_start_leaves_no_half_of_a_database(monkeypatch, tmp_path):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
