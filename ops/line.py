@@ -14,6 +14,7 @@ from broadcaster import Broadcast, BroadcastBackend, Event
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 CONNECT_SECONDS = 2.0
 PUBLISH_SECONDS = 1.0
@@ -119,10 +120,16 @@ class Wire(BroadcastBackend):
 
 
 def _in_its_own_words(error: Exception) -> Exception:
-    """Call a lost connection one: to write to a socket that was closed is a RuntimeError to uvloop."""
-    if isinstance(error, RuntimeError) and "the handler is closed" in str(error):
-        return ConnectionResetError(str(error))
-    return error
+    """Call a lost connection one.
+
+    To write to a socket that was closed is a RuntimeError to uvloop; and redis-py, when it has just lost a connection,
+    makes a new one under the reader's hands, which is a RuntimeError to asyncio.
+    """
+    if not isinstance(error, RuntimeError):
+        return error
+    if isinstance(error.__context__, RedisError | OSError):
+        return error.__context__
+    return ConnectionResetError(str(error)) if "the handler is closed" in str(error) else error
 
 
 class Line(NamedTuple):
