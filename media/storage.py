@@ -161,7 +161,7 @@ class Directory(Storage):
         path = self.root / key
         return not path.is_symlink() and not path.parent.is_symlink()
 
-    async def put(self, key: str, path: Path, *, mime_type: str, sha256: str) -> None:  # noqa: ARG002
+    async def put(self, key: str, path: Path, *, mime_type: str, sha256: str) -> None:  # noqa: ARG002 - a file has neither
         """Keep a local file under a key; it is on the disk when this returns, and moved rather than copied."""
         assert KEY.fullmatch(key), key
         with _reaching():
