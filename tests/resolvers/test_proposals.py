@@ -29,7 +29,7 @@ from models.proposals import (
 from tests import make
 from tests.resolvers.test_storm import must_add_up
 
-JOBS_WITH_RIVALS = 334
+JOBS_WITH_RIVALS = 1_000
 """Three accepts race for each job, two of one offer and one of its rival: a thousand pairs that may meet."""
 SUBMITS_AT_ONCE = 200
 DUELS_EACH = 40
@@ -418,6 +418,7 @@ async def count(house: Any, *conditions: Any) -> int:
         return await session.scalar(select(func.count()).where(*conditions)) or 0
 
 
+@pytest.mark.timeout(300)  # three thousand accepts, a third of which write a contract
 async def test_of_two_accepts_of_one_offer_and_one_of_a_rival_at_once_one_hires(house, keep, as_, people, told, duel):
     jobs = [make.job(people.client) for _ in range(JOBS_WITH_RIVALS)]
     rivals = [(make.proposal(job, people.freelancer), make.proposal(job, people.other_freelancer)) for job in jobs]
