@@ -6,7 +6,7 @@ which decides the HTTP status. Resolvers, field extensions and exception handler
 as ever; schema extensions would not, so a schema that has some is refused.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -164,7 +164,13 @@ class Operations:
     """Runs the operations of one schema."""
 
     def __init__(
-        self, schema: strawberry.Schema, limits: Limits, *, introspection: bool = True, around: Around = nothing_around
+        self,
+        schema: strawberry.Schema,
+        limits: Limits,
+        *,
+        introspection: bool = True,
+        around: Around = nothing_around,
+        compiled: bool = True,
     ) -> None:
         if schema.extensions or schema.directives:
             raise ValueError("Schema extensions and operation directives do not run here: use `around`.")
@@ -172,6 +178,9 @@ class Operations:
         self._executor = schema.execution_context_class
         self._introspection = introspection
         self._around = around
+        self._compiled = compiled
+        self.taken: Counter[str] = Counter()
+        """How many operations went which way: `compiled`, or why they were not."""
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
@@ -201,8 +210,9 @@ class Operations:
             raise _excessive([(message, self.limits.cost, cost)], cost=cost)
         return Operation(document, name, node.operation, measure.extent.names, cost, ask.extensions, executor)
 
-    async def run(self, operation: Operation, context: Any) -> Answer:
-        """Run a query or a mutation."""
+    async def run(self, operation: Operation, context: Any, *, compiled: bool = True) -> Answer:
+        """Run a query or a mutation; in the ordinary way only, if it is not to be `compiled`."""
+        self.taken["not yet" if compiled and self._compiled else "ordinary"] += 1
         executor = operation.executor
         executor.context_value = context
         try:
