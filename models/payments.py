@@ -1,13 +1,51 @@
-"""What the marketplace charges: tariffs with the day from which they hold."""
+"""What the marketplace charges, and the money words: to deposit, fund, release, refund, settle, withdraw.
+
+payment request:  PENDING ──► PAID
+                     └──────► CANCELLED
+
+A money word is a function that returns the journal of what moves between the ledger's accounts; it is posted by
+`loaders/ledger.py`, and refused there if somebody has not enough.
+
+    the world ──deposit──► funds ──fund──► escrow ──release──► pending ──settle──► earnings ──withdraw──► the world
+                             ▲                │                   └── fees go to the house
+                             └─────refund─────┘
+"""
 
 import enum
+from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Identified, named
-from models.money import BPS
+from models.accounts import shown
+from models.base import VIEWER, Audience, Identified, named
+from models.config import option
+from models.ledger import AccountKind, Journal, LedgerAccount
+from models.money import BPS, Currency
+
+PENDING_DAYS = option(
+    "payments.pending_days",
+    default=5,
+    least=0,
+    most=60,
+    means="Days for which earnings are pending before they may be withdrawn.",
+)
+
+FUNDS = AccountKind("FUNDS")
+"""What somebody deposited, or got back, and may spend; the owner is the account."""
+ESCROW = AccountKind("ESCROW")
+"""What lies aside for the work of a contract, the client's fee included; the owner is the contract."""
+PENDING = AccountKind("PENDING")
+"""What a freelancer earned and may not withdraw yet."""
+EARNINGS = AccountKind("EARNINGS")
+"""What a freelancer may withdraw."""
+FEES = AccountKind("FEES", floor=None, hot=True)
+"""What the house keeps."""
+RAIL = AccountKind("RAIL", floor=None, hot=True)
+"""The world outside: minus what came from it and has not gone back."""
 
 
 class TariffKind(enum.Enum):
@@ -29,3 +67,173 @@ class Tariff(Identified):
     kind: Mapped[TariffKind] = mapped_column(named(TariffKind))
     bps: Mapped[int]
     effective_at: Mapped[datetime]
+
+
+def fee(cents: int, bps: int) -> int:
+    """So many basis points of an amount, rounded half to even."""
+    whole, rest = divmod(cents * bps, BPS)
+    return whole + (rest * 2 > BPS or (rest * 2 == BPS and whole % 2 == 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What becomes of an agreed amount: the client pays `gross`, the freelancer gets `net`, the house keeps `fees`."""
+
+    amount: int
+    client_fee: int
+    freelancer_fee: int
+
+    @classmethod
+    def of(cls, cents: int, *, client_fee_bps: int, freelancer_fee_bps: int) -> "Charge":
+        """Reckon both fees on an amount, each rounded once."""
+        return cls(cents, fee(cents, client_fee_bps), fee(cents, freelancer_fee_bps))
+
+    @property
+    def gross(self) -> int:
+        """What the client pays."""
+        return self.amount + self.client_fee
+
+    @property
+    def net(self) -> int:
+        """What the freelancer gets."""
+        return self.amount - self.freelancer_fee
+
+    @property
+    def fees(self) -> int:
+        """What the house keeps: gross = net + fees."""
+        return self.client_fee + self.freelancer_fee
+
+
+class PaymentKind(enum.Enum):
+    """What was paid for."""
+
+    MILESTONE = "MILESTONE"
+    BONUS = "BONUS"
+
+
+class Payment(Identified):
+    """Work that was paid for, or thanked for: what it cost, what was kept of it, and since when it may be withdrawn."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint("amount_cents > 0", name="amount_positive"),
+        CheckConstraint("client_fee_cents >= 0", name="client_fee_not_negative"),
+        CheckConstraint("freelancer_fee_cents between 0 and amount_cents", name="freelancer_fee_within_amount"),
+        CheckConstraint("(kind = 'MILESTONE') = (milestone_id is not null)", name="milestone_of_its_kind"),
+        UniqueConstraint("journal_id"),
+        Index("ix_payments_contract_id", "contract_id", "id"),
+        Index("ix_payments_milestone_id", "milestone_id", "id"),
+        Index("ix_payments_client_id", "client_id", "id"),
+        Index("ix_payments_freelancer_id", "freelancer_id", "id"),
+        Index("ix_payments_due", "available_at", postgresql_where=text("settled_at is null")),
+    )
+    noun: ClassVar[str] = "payment"
+
+    kind: Mapped[PaymentKind] = mapped_column(named(PaymentKind))
+    contract_id: Mapped[UUID] = mapped_column(ForeignKey("contracts.id"))
+    milestone_id: Mapped[UUID | None] = mapped_column(ForeignKey("milestones.id"))
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    freelancer_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    amount_cents: Mapped[int]
+    client_fee_cents: Mapped[int]
+    freelancer_fee_cents: Mapped[int]
+    currency: Mapped[Currency] = mapped_column(named(Currency))
+    note: Mapped[str | None]
+    journal_id: Mapped[UUID] = mapped_column(ForeignKey("journals.id"))
+    paid_at: Mapped[datetime]
+    available_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+
+    @property
+    def charge(self) -> Charge:
+        """The amounts of it."""
+        return Charge(self.amount_cents, self.client_fee_cents, self.freelancer_fee_cents)
+
+    @classmethod
+    def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
+        """A payment is between who paid and who was paid."""
+        return shown(audience, or_(cls.client_id == VIEWER, cls.freelancer_id == VIEWER))
+
+
+class PaymentRequestState(enum.Enum):
+    """What became of a request."""
+
+    PENDING = "PENDING"
+    PAID = "PAID"
+    CANCELLED = "CANCELLED"
+
+
+class PaymentRequest(Identified):
+    """Accepted work that was not paid for in advance: the client owes this."""
+
+    __tablename__ = "payment_requests"
+    __table_args__ = (
+        UniqueConstraint("milestone_id"),
+        UniqueConstraint("payment_id"),
+        CheckConstraint("amount_cents > 0", name="amount_positive"),
+        CheckConstraint("(state = 'PENDING') = (decided_at is null)", name="decided_at_some_time"),
+        CheckConstraint("(state = 'PAID') = (payment_id is not null)", name="paid_by_a_payment"),
+        Index("ix_payment_requests_contract_id", "contract_id", "id"),
+        Index("ix_payment_requests_client_id", "client_id", "id"),
+        Index("ix_payment_requests_freelancer_id", "freelancer_id", "id"),
+    )
+    noun: ClassVar[str] = "paymentrequest"
+
+    contract_id: Mapped[UUID] = mapped_column(ForeignKey("contracts.id"))
+    milestone_id: Mapped[UUID] = mapped_column(ForeignKey("milestones.id"))
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    freelancer_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    amount_cents: Mapped[int]
+    currency: Mapped[Currency] = mapped_column(named(Currency))
+    state: Mapped[PaymentRequestState] = mapped_column(named(PaymentRequestState))
+    made_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+    payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
+
+    @classmethod
+    def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
+        """A request is between who owes and who is owed."""
+        return shown(audience, or_(cls.client_id == VIEWER, cls.freelancer_id == VIEWER))
+
+
+def deposit(about: Identified, cents: int, *, rail: LedgerAccount, funds: LedgerAccount, at: datetime) -> Journal:
+    """Money came in from outside."""
+    return Journal.of("DEPOSIT", about, [(rail, -cents), (funds, cents)], at=at)
+
+
+def withdraw(about: Identified, cents: int, *, purse: LedgerAccount, rail: LedgerAccount, at: datetime) -> Journal:
+    """Money went out; it was held in the purse until then."""
+    return Journal.of("WITHDRAWAL", about, [(purse, -cents), (rail, cents)], at=at)
+
+
+def fund(about: Identified, cents: int, *, funds: LedgerAccount, escrow: LedgerAccount, at: datetime) -> Journal:
+    """A client puts money aside for work."""
+    return Journal.of("FUND", about, [(funds, -cents), (escrow, cents)], at=at)
+
+
+def refund(about: Identified, cents: int, *, escrow: LedgerAccount, funds: LedgerAccount, at: datetime) -> Journal:
+    """Money that lay aside for work goes back to the client."""
+    return Journal.of("REFUND", about, [(escrow, -cents), (funds, cents)], at=at)
+
+
+def pay(
+    kind: str,
+    about: Identified,
+    charge: Charge,
+    *,
+    sources: list[tuple[LedgerAccount, int]],
+    pending: LedgerAccount,
+    fees: LedgerAccount,
+    at: datetime,
+) -> Journal:
+    """A freelancer is paid, and the house keeps its fees; the sources, each with its part, make up the gross."""
+    assert sum(cents for _, cents in sources) == charge.gross, (sources, charge)
+    taken = [(account, -cents) for account, cents in sources if cents]
+    kept = [(account, cents) for account, cents in ((pending, charge.net), (fees, charge.fees)) if cents]
+    return Journal.of(kind, about, taken + kept, at=at)
+
+
+def settle(payment: Payment, *, pending: LedgerAccount, earnings: LedgerAccount, at: datetime) -> Journal:
+    """What was earned may be withdrawn from now on."""
+    net = payment.charge.net
+    return Journal.of("SETTLE", payment, [(pending, -net), (earnings, net)], at=at)

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -58,6 +58,8 @@ class Context:
     depot: Depot
     tokens: Tokens
     passwords: Passwords
+    remarks: dict[str, Any] = field(default_factory=dict)
+    """What the answer carries beside its data, under `extensions`."""
 
     @property
     def me(self) -> Account:

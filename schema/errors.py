@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 import models.contracts
+import models.idempotency
 import models.ledger
 import resolvers.hub
 import resolvers.media
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _KNOWN = (
     models.contracts,
+    models.idempotency,
     models.ledger,
     resolvers.hub,
     resolvers.media,

@@ -12,7 +12,20 @@ from models.base import Base
 ROOT = Path(__file__).parents[1]
 ROOMS = ("schema", "resolvers", "media", "loaders", "models")
 SOURCES = [path for room in (*ROOMS, "ops") for path in sorted((ROOT / room).rglob("*.py"))]
-NOUNS = {"accounts", "jobs", "proposals", "contracts", "payments", "connects", "media", "config", "activity", "ledger"}
+NOUNS = {
+    "accounts",
+    "jobs",
+    "proposals",
+    "contracts",
+    "payments",
+    "connects",
+    "media",
+    "config",
+    "activity",
+    "ledger",
+    "idempotency",
+    "control",
+}
 TOOLS = {
     "schema": {"root", "edges", "errors", "scalars", "limits"},
     "resolvers": {"context", "hub"},

@@ -220,7 +220,7 @@ class Operations:
                 result = execute_root_selection_set(executor)
                 if not isinstance(result, ExecutionResult):
                     result = await result
-            return _answer(result, extensions)
+            return _answer(result, {**extensions, **getattr(context, "remarks", {})})
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
 
