@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
 from ops.transport.http import HTTP, ContextFor, Page
-from ops.transport.operations import Around, Operations, nothing_around
+from ops.transport.operations import Gate, Operations
 from ops.transport.record import Observe, request_id
 from ops.transport.websocket import RESTARTING, ExpiresAt, Socket, context_expires_at, origin_allowed
 from schema.limits import Limits
@@ -20,7 +20,7 @@ class GraphQLApp:
     """An ASGI application around a schema; `ops.app` supplies everything it does not know.
 
     `context_for` makes the context of one operation, or refuses by raising something with `extensions["code"]`
-    (and `expired` if a token was good once). `around` stands around every operation. `observe` hears how each
+    (and `expired` if a token was good once). `gate` stands before every operation. `observe` hears how each
     went. `page` is for people who come with a browser. Over HTTP, an operation that selects nothing but `open_fields`
     is nobody's, whatever token comes with it.
     """
@@ -34,12 +34,12 @@ class GraphQLApp:
         limits: Limits | None = None,
         origins: Sequence[str] = (),
         introspection: bool = True,
-        around: Around = nothing_around,
+        gate: Gate | None = None,
         observe: Observe | None = None,
         expires_at: ExpiresAt = context_expires_at,
         open_fields: Sequence[str] = (),
     ) -> None:
-        self._operations = Operations(schema, limits or Limits(), introspection=introspection, around=around)
+        self._operations = Operations(schema, limits or Limits(), introspection=introspection, gate=gate)
         self._http = HTTP(self._operations, context_for, page, observe, frozenset(open_fields))
         self._context_for = context_for
         self._observe = observe

@@ -105,6 +105,15 @@ class HTTP:
         operation = self.operations.prepare(await self._asked(request))
         record.is_of(operation)
         _must_suit(operation, request.method)
+        gate = self.operations.gate
+        if (room := gate.enter(operation.fields)) is not None:
+            await room
+        try:
+            return await self._run(operation, request)
+        finally:
+            gate.leave(operation.fields)
+
+    async def _run(self, operation: Operation, request: Request) -> Answer:
         # Who has an old token sends it along even when asking for a new one.
         needs_nobody = operation.fields <= self.open_fields
         authorization = None if needs_nobody else request.headers.get("authorization")

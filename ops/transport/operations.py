@@ -6,11 +6,12 @@ which decides the HTTP status. Resolvers, field extensions and exception handler
 as ever; schema extensions would not, so a schema that has some is refused.
 """
 
+from asyncio import FIRST_COMPLETED, Future, ensure_future, gather, wait
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import strawberry
 from graphql import (
@@ -82,14 +83,41 @@ class Operation:
     executor: Executor[Any]
 
 
-Around: TypeAlias = Callable[[Operation, Any], AbstractAsyncContextManager[MutableMapping[str, Any]]]
-"""Stands around every operation, with its context: may refuse it by raising, and fills the answer's extensions."""
+class Gate(Protocol):
+    """Stands before every operation, whichever way it is answered; an operation gives the `commands` it selects.
+
+    Whoever asks it lets go of what was taken, however the operation ends.
+    """
+
+    def enter(self, commands: frozenset[str]) -> Awaitable[None] | None:
+        """Let a query or a mutation in: at once (nothing), or when the answer has been awaited; or refuse by raising.
+
+        A function and no context manager, because it stands in everybody's way and costs nothing if there is room.
+        """
+        ...
+
+    def leave(self, commands: frozenset[str]) -> None:
+        """Let go of what `enter` took."""
+        ...
+
+    def follow(self, commands: frozenset[str]) -> AbstractContextManager["Future[Exception] | None"]:
+        """Let a subscription begin, or refuse it by raising; the future says why it has to end before its time."""
+        ...
 
 
-@asynccontextmanager
-async def nothing_around(_operation: Operation, _context: Any) -> AsyncIterator[dict[str, Any]]:
-    """Let everything pass."""
-    yield {}
+class OpenGate:
+    """Lets everything pass."""
+
+    def enter(self, _commands: frozenset[str]) -> None:
+        """Let it in."""
+
+    def leave(self, _commands: frozenset[str]) -> None:
+        """Nothing was taken."""
+
+    @contextmanager
+    def follow(self, _commands: frozenset[str]) -> Iterator[None]:
+        """Let it begin."""
+        yield
 
 
 class Documents:
@@ -169,15 +197,16 @@ class Operations:
         limits: Limits,
         *,
         introspection: bool = True,
-        around: Around = nothing_around,
+        gate: Gate | None = None,
         compiled: bool = True,
     ) -> None:
         if schema.extensions or schema.directives:
-            raise ValueError("Schema extensions and operation directives do not run here: use `around`.")
+            raise ValueError("Schema extensions and operation directives do not run here.")
         self._core: GraphQLSchema = schema._schema  # noqa: SLF001 - strawberry has no public name for it
         self._executor = schema.execution_context_class
         self._introspection = introspection
-        self._around = around
+        self.gate: Gate = gate or OpenGate()
+        """What transports ask before they find out who it is that asks, and before they run anything."""
         self._compiled = compiled
         self.taken: Counter[str] = Counter()
         """How many operations went which way: `compiled`, or why they were not."""
@@ -216,39 +245,67 @@ class Operations:
         executor = operation.executor
         executor.context_value = context
         try:
-            async with self._around(operation, context) as extensions:
-                result = execute_root_selection_set(executor)
-                if not isinstance(result, ExecutionResult):
-                    result = await result
-            return _answer(result, {**extensions, **getattr(context, "remarks", {})})
+            result = execute_root_selection_set(executor)
+            if not isinstance(result, ExecutionResult):
+                result = await result
+            return _answer(result, getattr(context, "remarks", {}))
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
 
-    async def listen(self, operation: Operation, context: Any) -> AsyncGenerator[Answer, None]:
-        """Run anything, answer by answer; an answer without data is the last."""
+    async def listen(
+        self, operation: Operation, context: Any, revoked: "Future[Exception] | None" = None
+    ) -> AsyncGenerator[Answer, None]:
+        """Run anything, answer by answer; an answer without data is the last. A subscription may be revoked."""
         if operation.kind is not OperationType.SUBSCRIPTION:
             yield await self.run(operation, context)
             return
         executor = operation.executor
         executor.context_value = context
         try:
-            async with self._around(operation, context) as extensions:
-                source = create_source_event_stream(executor)
-                if isinstance(source, Awaitable):
-                    source = await source
-                if isinstance(source, ExecutionResult):
-                    yield {"errors": present(source.errors or [])}
-                    return
-                async with aclosing(
-                    map_source_to_response_event(executor, source, execute_subscription_event)
-                ) as results:
-                    async for result in results:
-                        yield _answer(result, extensions)
+            source = create_source_event_stream(executor)
+            if isinstance(source, Awaitable):
+                source = await source
+            if isinstance(source, ExecutionResult):
+                yield {"errors": present(source.errors or [])}
+                return
+            async with (
+                aclosing(map_source_to_response_event(executor, source, execute_subscription_event)) as results,
+                aclosing(_until(results, revoked)) as allowed,
+            ):
+                async for result in allowed:
+                    yield _answer(result, {})
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             yield {"errors": present([error])}
 
 
-def _answer(result: ExecutionResult, extensions: MutableMapping[str, Any]) -> Answer:
+async def _until(
+    results: AsyncIterator[ExecutionResult], revoked: "Future[Exception] | None"
+) -> AsyncGenerator[ExecutionResult, None]:
+    """Pass on what comes until it is revoked, and then raise why."""
+    if revoked is None:
+        async for result in results:
+            yield result
+        return
+    while True:
+        coming = ensure_future(_next(results))
+        try:
+            await wait((coming, revoked), return_when=FIRST_COMPLETED)
+            if revoked.done():
+                raise revoked.result()
+            found = coming.result()
+        finally:
+            coming.cancel()
+            await gather(coming, return_exceptions=True)
+        if found is None:
+            return
+        yield found
+
+
+async def _next(results: AsyncIterator[ExecutionResult]) -> ExecutionResult | None:
+    return await anext(results, None)
+
+
+def _answer(result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
     answer: Answer = {}
     errors = result.errors or []
     if errors:

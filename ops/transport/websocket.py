@@ -25,6 +25,7 @@ from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.http.websocket_origin import is_same_origin, normalize_origin
 
+from models.errors import Refusal
 from ops.transport.asked import Asked, asked, read_json
 from ops.transport.errors import RATE_LIMITED, Rejected, code_of, present, rejected, retry_after
 from ops.transport.http import ContextFor
@@ -284,6 +285,31 @@ class Socket:
             await self._end(running, {"type": "error", "payload": present(refusal.errors)})
             return
         record.is_of(operation)
+        gate = self.operations.gate
+        try:
+            if operation.kind is OperationType.SUBSCRIPTION:
+                with gate.follow(operation.fields) as revoked:
+                    await self._answer(running, record, operation, revoked)
+                return
+            if (room := gate.enter(operation.fields)) is not None:
+                await room
+        except Refusal as refusal:
+            record.outcome = "refused"
+            await self._end(running, {"type": "error", "payload": present([refusal])})
+            return
+        try:
+            await self._answer(running, record, operation)
+        finally:
+            gate.leave(operation.fields)
+
+    async def _answer(
+        self,
+        running: Running,
+        record: Record,
+        operation: Operation,
+        revoked: "asyncio.Future[Exception] | None" = None,
+    ) -> None:
+        """Run what was let in, and tell what it answers."""
         try:
             context = await self._context()
         except Exception as error:
@@ -292,7 +318,7 @@ class Socket:
                 raise _hangup_for(error) from error
             await self._end(running, {"type": "error", "payload": present([error])})
             return
-        async with aclosing(self.operations.listen(operation, context)) as answers:
+        async with aclosing(self.operations.listen(operation, context, revoked)) as answers:
             async for answer in answers:
                 record.went(answer)
                 if "data" not in answer:

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from strawberry.extensions import SchemaExtension
 from models.errors import Busy
 from ops.transport import GraphQLApp
 from ops.transport.http import GRAPHQL, JSON, acceptable
+from ops.transport.operations import OpenGate
 from ops.transport.record import Record
 from schema.limits import Limits
 from tests.ops import toy
@@ -290,42 +290,75 @@ async def test_a_context_that_fails_is_500_and_masked(client):
     assert toy.SECRET not in response.text
 
 
-# What stands around operations
+# What stands before operations
 
 
-async def test_around_sees_the_operation_and_fills_extensions():
-    seen = []
+class Gate(OpenGate):
+    """Notes who passes, and lets them in as it is told to."""
 
-    @asynccontextmanager
-    async def around(operation, context):
-        seen.append((operation.name, operation.kind.value, operation.fields, operation.cost, context.authorization))
-        yield {"cost": {"requested": operation.cost}}
+    def __init__(self, room=None):
+        self.passed = []
+        self.room = room
 
-    app = GraphQLApp(toy.schema, context_for=toy.context_for, around=around)
+    def enter(self, commands):
+        self.passed.append(("in", set(commands)))
+        return self.room() if self.room else None
+
+    def leave(self, commands):
+        self.passed.append(("out", set(commands)))
+
+
+async def test_the_gate_is_passed_by_every_operation_with_its_commands():
+    gate = Gate()
+    app = GraphQLApp(toy.schema, context_for=toy.context_for, gate=gate)
     async with client_of(app) as client:
-        text = "query Mine { ...F p: person { name } } fragment F on Query { people { nodes { name } } }"
-        answer = (await ask(client, text)).json()
+        await ask(client, "query Mine { ...F p: person { name } } fragment F on Query { people { nodes { name } } }")
+        await ask(client, "mutation { poke }")
+        await ask(client, "{ ping }", headers={"authorization": "Bearer bad"})
+        await ask(client, "{ nowhere }")
 
-    assert seen == [("Mine", "query", {"people", "person"}, 22, None)]
-    assert answer["extensions"] == {"cost": {"requested": 22}}
+    both = {"people", "person"}
+    passed = [*gate.passed[::2], *gate.passed[1::2]]
+    assert passed == [
+        ("in", both),
+        ("in", {"poke"}),
+        ("in", {"ping"}),
+        ("out", both),
+        ("out", {"poke"}),
+        ("out", {"ping"}),
+    ]
 
 
-async def test_around_may_refuse():
-    def around(_operation, _context):
+async def test_who_has_to_wait_at_the_gate_is_answered_afterwards():
+    opened = asyncio.Event()
+    app = GraphQLApp(toy.schema, context_for=toy.context_for, gate=Gate(opened.wait))
+    async with client_of(app) as client:
+        toy.poked.clear()
+        asked = asyncio.create_task(ask(client, "mutation { poke }"))
+        await asyncio.sleep(0.05)
+        assert toy.poked == []
+        opened.set()
+        assert (await asked).json() == {"data": {"poke": 1}}
+
+
+async def test_the_gate_may_refuse_before_anybody_asks_who_it_is():
+    def refuse():
         raise Busy
 
-    app = GraphQLApp(toy.schema, context_for=toy.context_for, around=around)
+    gate = Gate(refuse)
+    app = GraphQLApp(toy.schema, context_for=toy.context_for, gate=gate)
     async with client_of(app) as client:
-        response = await ask(client, "{ ping }")
+        response = await ask(client, "{ ping }", headers={"authorization": "Bearer bad"})
 
     assert response.status_code == 503
     assert codes(response) == ["BUSY"]
+    assert gate.passed == [("in", {"ping"})]
 
 
 def test_a_schema_with_extensions_is_refused():
     extended = strawberry.Schema(toy.Query, extensions=[SchemaExtension])
 
-    with pytest.raises(ValueError, match="around"):
+    with pytest.raises(ValueError, match="do not run here"):
         GraphQLApp(extended, context_for=toy.context_for)
 
 

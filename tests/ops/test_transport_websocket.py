@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import pytest
 import structlog
@@ -12,7 +12,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
+from models.errors import Busy
 from ops.transport import GraphQLApp
+from ops.transport.operations import OpenGate
 from ops.transport.protocol import Protocol
 from ops.transport.record import Record
 from schema.limits import Limits
@@ -593,3 +595,66 @@ async def test_a_client_that_does_not_read_delays_nothing_for_long(monkeypatch):
             await app.closing()
             # uvicorn by itself would wait for the client for good.
             await server.aclose()
+
+
+# What stands before operations
+
+
+class Gate(OpenGate):
+    """Ends what it let begin when it is told to, and notes who left."""
+
+    def __init__(self):
+        self.revoked = asyncio.get_running_loop().create_future()
+        self.left = []
+
+    def enter(self, commands):
+        if "echo" in commands:
+            raise Busy
+
+    def leave(self, commands):
+        self.left.append(set(commands))
+
+    @contextmanager
+    def follow(self, commands):
+        if "count" in commands:
+            raise Busy
+        try:
+            yield self.revoked
+        finally:
+            self.left.append(set(commands))
+
+
+async def test_a_subscription_that_is_revoked_ends_with_the_reason_and_its_socket_stays_open():
+    toy.stopped.clear()
+    gate = Gate()
+    app = GraphQLApp(toy.schema, context_for=toy.context_for, gate=gate)
+    async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
+        client = Client(socket)
+        await client.greet()
+        await client.subscribe("subscription { forever }")
+        assert (await client.hear())["type"] == "next"
+        assert (await client.all_of("{ ping }", "2"))[-1]["type"] == "complete"
+
+        gate.revoked.set_result(Busy())
+        ended = await client.hear()
+        await until(lambda: toy.stopped == ["forever"])
+        answered = await client.all_of("{ ping }", "3")
+
+    assert (ended["type"], ended["id"]) == ("error", "1")
+    assert [error["extensions"]["code"] for error in ended["payload"]] == ["BUSY"]
+    assert answered[0]["payload"] == {"data": {"ping": "pong"}}
+    assert gate.left == [{"ping"}, {"forever"}, {"ping"}]
+
+
+@pytest.mark.parametrize("text", ["{ echo(number: 1) }", "subscription { count }"])
+async def test_what_the_gate_refuses_never_begins_and_ends_nothing_else(text):
+    app = GraphQLApp(toy.schema, context_for=toy.context_for, gate=Gate())
+    async with serving(app) as url, connect(url, subprotocols=[PROTOCOL]) as socket:
+        client = Client(socket)
+        await client.greet()
+        (refused,) = await client.all_of(text)
+        answered = await client.all_of("{ ping }")
+
+    assert refused["type"] == "error"
+    assert [error["extensions"]["code"] for error in refused["payload"]] == ["BUSY"]
+    assert answered[-1]["type"] == "complete"
