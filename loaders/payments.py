@@ -6,7 +6,10 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models.payments import Tariff, TariffKind
+from loaders.batch import Relation
+from models.payments import Tariff, TariffKind, Wallet
+
+wallet = Relation(Wallet, Wallet.id)
 
 
 async def fees_at(session: AsyncSession, at: datetime) -> dict[TariffKind, int]:

@@ -37,6 +37,9 @@ class EventKind(enum.Enum):
     MILESTONE_STARTED = "MILESTONE_STARTED"
     ATTACHMENT_ADDED = "ATTACHMENT_ADDED"
     ATTACHMENT_REMOVED = "ATTACHMENT_REMOVED"
+    WALLET_CHANGED = "WALLET_CHANGED"
+    TRANSFER_SUCCEEDED = "TRANSFER_SUCCEEDED"
+    TRANSFER_FAILED = "TRANSFER_FAILED"
 
 
 class StreamHead(Base):
@@ -87,6 +90,11 @@ def contract_stream(contract_id: UUID) -> str:
 def account_stream(account_id: UUID) -> str:
     """What one person is told."""
     return f"account:{account_id.hex}"
+
+
+def wallet_stream(account_id: UUID) -> str:
+    """What moves somebody's money; she follows it."""
+    return f"wallet:{account_id.hex}"
 
 
 JOBS_STREAM = "jobs"

@@ -17,11 +17,26 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, or_, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import SQLCoreOperations
 
-from models.accounts import shown
-from models.base import VIEWER, Audience, Identified, named
+from models.accounts import Account, shown
+from models.base import VIEWER, Audience, Base, Identified, named
 from models.config import option
 from models.ledger import AccountKind, Journal, LedgerAccount
 from models.money import BPS, Currency
@@ -194,6 +209,52 @@ class PaymentRequest(Identified):
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
         """A request is between who owes and who is owed."""
         return shown(audience, or_(cls.client_id == VIEWER, cls.freelancer_id == VIEWER))
+
+
+_CONTRACTS = table("contracts", column("id"), column("client_id"))
+
+
+def _in(kind: AccountKind, amount: SQLCoreOperations[int]) -> ColumnElement[int]:
+    """What the ledger says of somebody's account of this kind; nothing before it is opened."""
+    of_hers = (LedgerAccount.kind == kind.name, LedgerAccount.owner_id == Account.id, LedgerAccount.currency == "USD")
+    return func.coalesce(select(amount).where(*of_hers).scalar_subquery(), 0).cast(BigInteger)
+
+
+def _aside() -> ColumnElement[int]:
+    """What lies aside for the work that somebody pays for."""
+    hers = select(_CONTRACTS.c.id).where(_CONTRACTS.c.client_id == Account.id).correlate(Account)
+    lies = select(func.coalesce(func.sum(LedgerAccount.balance), 0)).where(
+        LedgerAccount.kind == ESCROW.name, LedgerAccount.owner_id.in_(hers), LedgerAccount.currency == "USD"
+    )
+    return lies.scalar_subquery().cast(BigInteger)
+
+
+class Wallet(Base):
+    """Somebody's money by what may be done with it, all of one moment: no table, but what the ledger says of her."""
+
+    __table__ = select(
+        Account.id.label("id"),
+        literal(Currency.USD, named(Currency)).label("currency"),
+        _in(FUNDS, LedgerAccount.balance - LedgerAccount.held).label("funds_cents"),
+        _in(EARNINGS, LedgerAccount.balance - LedgerAccount.held).label("available_cents"),
+        _in(PENDING, LedgerAccount.balance).label("pending_cents"),
+        _aside().label("escrowed_cents"),
+        (_in(FUNDS, LedgerAccount.held) + _in(EARNINGS, LedgerAccount.held)).label("leaving_cents"),
+    ).subquery("wallets")
+    noun: ClassVar[str] = "wallet"
+
+    id: Mapped[UUID]
+    currency: Mapped[Currency]
+    funds_cents: Mapped[int]
+    available_cents: Mapped[int]
+    pending_cents: Mapped[int]
+    escrowed_cents: Mapped[int]
+    leaving_cents: Mapped[int]
+
+    @classmethod
+    def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
+        """What somebody has is nobody else's business."""
+        return shown(audience, cls.id == VIEWER)
 
 
 def deposit(about: Identified, cents: int, *, rail: LedgerAccount, funds: LedgerAccount, at: datetime) -> Journal:

@@ -10,6 +10,7 @@ import loaders.accounts
 import loaders.contracts
 import loaders.jobs
 import loaders.media
+import loaders.payments
 import loaders.proposals
 from models.errors import Invalid, Problem
 from schema.accounts import (
@@ -33,6 +34,7 @@ from schema.edges import (
     Window,
     many,
     named_by,
+    one,
     page,
     paged,
     part,
@@ -41,6 +43,7 @@ from schema.edges import (
 from schema.errors import Refuses
 from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
 from schema.media import MediaMutations, Upload
+from schema.payments import PaymentSubscriptions, Wallet
 from schema.proposals import Proposal, ProposalMutations, ProposalQueries, ProposalSubscriptions
 from schema.scalars import CONFIG
 
@@ -57,6 +60,7 @@ class Viewer:
         "Where the account is signed in, the latest first.", loaders.accounts.sessions, at_most=SESSIONS_ASSUMED
     )
     jobs: Connection[Job] = page("The jobs you offer, drafts too, the latest first.", loaders.jobs.of_client)
+    wallet: Wallet = one("Your money.", loaders.payments.wallet, "id")
     proposals: Connection[Proposal] = page("The proposals you made, the latest first.", loaders.proposals.of_freelancer)
 
     uploads: Connection[Upload] = page(
@@ -104,7 +108,7 @@ class Mutation(AccountMutations, JobMutations, ProposalMutations, ContractMutati
 
 
 @strawberry.type(description="What can be followed, over a websocket (graphql-transport-ws).")
-class Subscription(ProposalSubscriptions, ContractSubscriptions):
+class Subscription(ProposalSubscriptions, ContractSubscriptions, PaymentSubscriptions):
     pass
 
 

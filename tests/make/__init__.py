@@ -3,6 +3,7 @@
 from tests.make.accounts import People, account, admin, client, freelancer, people, profiles
 from tests.make.contracts import contract, milestone
 from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
+from tests.make.ledger import give
 from tests.make.media import upload
 from tests.make.proposals import proposal, proposal_words
 
@@ -16,6 +17,7 @@ __all__ = [
     "client",
     "contract",
     "freelancer",
+    "give",
     "job",
     "job_words",
     "milestone",
