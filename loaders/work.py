@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, Text, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -25,6 +25,10 @@ CUT = ("08", "57P01", "57P02")
 EVENTS_AT_ONCE = 5_000
 """Events written by one statement."""
 
+CALL = text(
+    "INSERT INTO queue.pgqueuer (priority, entrypoint, status) SELECT 0, chore, 'queued' FROM unnest(:chores) AS chore"
+).bindparams(bindparam("chores", type_=ARRAY(Text)))
+
 EVENT_COLUMNS = [column.key for column in Event.__table__.columns]
 
 
@@ -34,6 +38,16 @@ class UnitOfWork(AsyncSession):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.events: list[Event] = []
+        self._called: dict[str, None] = {}
+
+    def call(self, *chores: str) -> None:
+        """Have the worker do these chores at once, if the block commits; they are `noun.verb` in `ops/worker.py`."""
+        self._called |= dict.fromkeys(chores)
+
+    async def write_calls(self) -> None:
+        """Put the calls into the worker's queue, in the same transaction."""
+        if self._called:
+            await self.execute(CALL, {"chores": list(self._called)})
 
     def leave(self, *events: Event) -> None:
         """Tell what happened; it is written when the block ends, in the same transaction."""

@@ -80,6 +80,7 @@ class Context:
             async with self.transactions() as work:
                 yield work
                 await work.flush()
+                await work.write_calls()
                 await work.number_events()
                 try:
                     await self._commit(work)

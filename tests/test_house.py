@@ -25,6 +25,8 @@ NOUNS = {
     "ledger",
     "idempotency",
     "control",
+    "calls",
+    "clock",
 }
 TOOLS = {
     "schema": {"root", "edges", "errors", "scalars", "limits"},
