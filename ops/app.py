@@ -193,6 +193,7 @@ def build(house: House) -> Front:
         page=partial(graphiql.page, demo_password=PASSWORD if settings.demo else None) if settings.graphiql else None,
         origins=settings.origins,
         introspection=settings.introspection,
+        compiled=settings.compiled,
         expires_at=lambda context: context.expires_at,
         open_fields=("register", "signIn", "refresh"),
     )

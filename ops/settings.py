@@ -56,6 +56,7 @@ class Settings:
     trusted_proxies: str = "127.0.0.1"
     introspection: bool = True
     graphiql: bool = True
+    compiled: bool = True
     demo: bool = False
     log_level: str = "INFO"
     log_json: bool = False
@@ -91,6 +92,7 @@ class Settings:
             trusted_proxies=environment.get("WORKUP_TRUSTED_PROXIES") or cls.trusted_proxies,
             introspection=_switch(environment, "WORKUP_INTROSPECTION", default=True),
             graphiql=_switch(environment, "WORKUP_GRAPHIQL", default=True),
+            compiled=_switch(environment, "WORKUP_COMPILED", default=True),
             demo=_switch(environment, "WORKUP_DEMO", default=False),
             log_level=_level(environment),
             log_json=_switch(environment, "WORKUP_LOG_JSON", default=False),

@@ -34,12 +34,15 @@ class GraphQLApp:
         limits: Limits | None = None,
         origins: Sequence[str] = (),
         introspection: bool = True,
+        compiled: bool = True,
         gate: Gate | None = None,
         observe: Observe | None = None,
         expires_at: ExpiresAt = context_expires_at,
         open_fields: Sequence[str] = (),
     ) -> None:
-        self._operations = Operations(schema, limits or Limits(), introspection=introspection, gate=gate)
+        self._operations = Operations(
+            schema, limits or Limits(), introspection=introspection, gate=gate, compiled=compiled
+        )
         self._http = HTTP(self._operations, context_for, page, observe, frozenset(open_fields))
         self._context_for = context_for
         self._observe = observe

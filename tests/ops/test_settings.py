@@ -66,6 +66,7 @@ def test_what_is_needed_is_missed_by_name(name, value):
         ("WORKUP_TRUSTED_PROXIES", "10.0.0.1", "trusted_proxies", "10.0.0.1"),
         ("WORKUP_INTROSPECTION", "off", "introspection", False),
         ("WORKUP_INTROSPECTION", "ON", "introspection", True),
+        ("WORKUP_COMPILED", "off", "compiled", False),
         ("WORKUP_GRAPHIQL", "off", "graphiql", False),
         ("WORKUP_DEMO", "on", "demo", True),
         ("WORKUP_LOG_LEVEL", "debug", "log_level", "DEBUG"),

@@ -1,0 +1,138 @@
+"""A town for benchmarks: thousands of everything, always the same, made by the database itself in seconds."""
+
+from dataclasses import dataclass
+from hashlib import md5
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+JOBS_EACH, POPULAR, OFFERS, OFFERS_POPULAR, HIRED = 40, 10, 3, 23, 10
+"""A client has 40 jobs. Every tenth job has 23 proposals, ten of which became contracts; the others have three."""
+
+WRITERS = 100
+"""Freelancers who have not proposed anything yet: whoever measures proposing does it in their names."""
+
+BEGAN_MS = 1_780_000_000_000
+CITIES = ["Lisbon", "Zürich", "São Paulo", "Osaka", "Nairobi", "Kraków", "Montréal"]
+
+Line: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+IDS = """
+create function pg_temp.town_id(kind int, n bigint) returns uuid language sql immutable as $$
+    select (lpad(to_hex({began} + n), 12, '0') || '7' || lpad(to_hex(kind), 3, '0') || '8'
+        || substr(md5(kind || ':' || n), 1, 15))::uuid
+$$
+"""
+"""Ids that sort by time, as those that the house makes."""
+
+STEPS = """
+insert into accounts (id, email, password_hash, full_name, roles, created_at)
+select pg_temp.town_id(1, n), 'n' || n || '@example.org', '', 'Neighbour ' || n,
+    array[case when n < {clients} then 'CLIENT' else 'FREELANCER' end], now() - interval '1 year'
+from generate_series(0, {accounts} - 1) n;
+
+insert into client_profiles (id, company_name, industry, city, joined_at, version)
+select pg_temp.town_id(1, n), 'Company ' || n, 'Software', ({cities})[1 + n % 7], now() - interval '1 year', 1
+from generate_series(0, {clients} - 1) n;
+
+insert into freelancer_profiles (id, full_name, title, city, hourly_rate_cents, currency, languages, skills,
+    joined_at, version)
+select pg_temp.town_id(1, n), 'Neighbour ' || n, 'Engineer', ({cities})[1 + n % 7], 3000 + n % 9000, 'USD',
+    '{{English,German}}', '{{Python,SQL,Cooking}}', now() - interval '1 year', 1
+from generate_series({clients}, {accounts} - 1) n;
+
+insert into sessions (id, account_id, address, agent, created_at, refreshed_at, expires_at)
+select pg_temp.town_id(2, n), pg_temp.town_id(1, n), '127.0.0.1', 'benchmark', now(), now(), now() + interval '30 days'
+from generate_series(0, {accounts} - 1) n;
+
+insert into jobs (id, client_id, category_id, title, description, experience, duration, budget_kind, budget_currency,
+    budget_amount_cents, freelancers_wanted, hired_count, state, created_at, published_at, expires_at, version)
+select pg_temp.town_id(3, n), pg_temp.town_id(1, n / {popular} % {clients}), category.id, 'Job number ' || n,
+    repeat('There is a lot to do, and it has to be done well. ', 4), 'EXPERT', 'ONE_TO_THREE_MONTHS', 'FIXED', 'USD',
+    100000 + n % 900000, 100, case when n % {popular} = 0 then {hired} else 0 end, 'OPEN',
+    now() - interval '1 day' - n * interval '1 second', now() - interval '1 day' - n * interval '1 second',
+    now() + interval '29 days', 1
+from generate_series(0, {jobs} - 1) n, (select id from categories order by name limit 1) category;
+
+insert into job_skills (job_id, skill_id)
+select pg_temp.town_id(3, n), skill.id
+from generate_series(0, {jobs} - 1) n,
+    (select id, row_number() over (order by name) as at from skills order by name limit 12) skill
+where (skill.at + n) % 4 = 0;
+
+insert into proposals (id, job_id, freelancer_id, cover_letter, duration, bid_cents, currency, state, shortlisted,
+    archived, submitted_at, decided_at, version)
+select pg_temp.town_id(4, n * {offers_popular} + k), pg_temp.town_id(3, n),
+    pg_temp.town_id(1, {clients} + (n * {offers_popular} + k) % ({accounts} - {clients} - {writers})),
+    repeat('I have done this before and would gladly do it again. ', 3), 'ONE_TO_THREE_MONTHS',
+    30000 + (n + k) % 50000 * 3, 'USD', case when n % {popular} = 0 and k < {hired} then 'ACCEPTED' else 'PENDING' end,
+    false, false, now() - interval '20 hours', case when n % {popular} = 0 and k < {hired} then now() end, 1
+from generate_series(0, {jobs} - 1) n,
+    generate_series(0, case when n % {popular} = 0 then {offers_popular} else {offers} end - 1) k;
+
+insert into proposal_milestones (id, proposal_id, position, description, amount_cents, currency, due_on)
+select gen_random_uuid(), id, position, 'Part ' || position || ' of the work', bid_cents / 3, 'USD', date '2030-01-01'
+from proposals, generate_series(0, 2) position;
+
+insert into contracts (id, proposal_id, job_id, client_id, freelancer_id, title, budget_kind, bid_cents, currency,
+    freelancer_fee_bps, client_fee_bps, state, started_at, version)
+select pg_temp.town_id(5, row_number() over (order by proposal.id)), proposal.id, job.id, job.client_id,
+    proposal.freelancer_id, job.title, 'FIXED', proposal.bid_cents, 'USD', 1000, 300, 'ACTIVE', now(), 1
+from proposals proposal join jobs job on job.id = proposal.job_id where proposal.state = 'ACCEPTED';
+
+insert into milestones (id, contract_id, position, description, amount_cents, currency, due_on, state, version)
+select gen_random_uuid(), contract.id, part.position, part.description, part.amount_cents, 'USD', part.due_on, 'OPEN', 1
+from contracts contract join proposal_milestones part on part.proposal_id = contract.proposal_id;
+"""
+
+
+@dataclass(frozen=True)
+class Town:
+    """How large it is; the issue of the day is 10 000 accounts."""
+
+    jobs: int
+
+    @property
+    def clients(self) -> int:
+        """People who offer work."""
+        return max(1, self.jobs // JOBS_EACH)
+
+    @property
+    def accounts(self) -> int:
+        """All people: enough that nobody proposes twice on one job."""
+        return max(self.jobs // 2, self.clients + WRITERS + 2 * OFFERS_POPULAR)
+
+    async def settle(self, line: Line) -> None:
+        """Let everybody come to live here, and let the database know its neighbours."""
+        cities = f"array{CITIES}"
+        sizes = {"accounts": self.accounts, "clients": self.clients, "jobs": self.jobs, "writers": WRITERS}
+        shares = {"popular": POPULAR, "offers": OFFERS, "offers_popular": OFFERS_POPULAR, "hired": HIRED}
+        await line.execute(IDS.format(began=BEGAN_MS))
+        await line.execute(STEPS.format(cities=cities, **sizes, **shares))
+        await line.execute("vacuum analyze")
+
+    def account(self, number: int) -> UUID:
+        """Who is number so and so: clients first, writers last."""
+        return _id(1, number)
+
+    def session(self, number: int) -> UUID:
+        """The session of an account."""
+        return _id(2, number)
+
+    def job(self, number: int) -> UUID:
+        """A job; those whose number ends in 0 are popular."""
+        return _id(3, number)
+
+    def client_of(self, job: int) -> int:
+        """Who offers a job, by number."""
+        return job // POPULAR % self.clients
+
+    def writer(self, number: int) -> int:
+        """The number of an account that has not proposed anything."""
+        return self.accounts - WRITERS + number
+
+
+def _id(kind: int, number: int) -> UUID:
+    tail = md5(f"{kind}:{number}".encode(), usedforsecurity=False).hexdigest()[:15]
+    return UUID(hex=f"{BEGAN_MS + number:012x}7{kind:03x}8{tail}")
