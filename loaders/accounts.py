@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, and_, case, delete, false, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +21,7 @@ from models.accounts import (
     digest,
     normal_email,
 )
+from models.base import SESSION, VIEWER, Audience
 from models.errors import NotFound
 
 account = Relation(Account, Account.id)
@@ -37,6 +39,17 @@ sessions = Relation(
     # The statement is built once, so it is the database that knows the time.
     among=and_(Session.ended_at.is_(None), Session.expires_at > func.now()),
 )
+
+
+def is_current(_audience: Audience) -> ColumnElement[Any]:
+    """Whether a session is the one that the viewer is signed in with."""
+    return func.coalesce(Session.id == SESSION, false(), type_=Boolean)
+
+
+def birth_date(_audience: Audience) -> ColumnElement[Any]:
+    """The birth date of the freelancer who an account is, for its owner alone."""
+    born = select(FreelancerProfile.birth_date).where(FreelancerProfile.id == Account.id).correlate(Account)
+    return case((Account.id == VIEWER, born.scalar_subquery()))
 
 
 async def with_email(session: AsyncSession, email: str) -> Account | None:

@@ -10,6 +10,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -18,31 +19,37 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Text,
     Uuid,
     and_,
     any_,
     bindparam,
+    case,
     column,
     func,
     lateral,
     literal,
     select,
+    true,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from strawberry.dataloader import DataLoader
 
 from loaders.pages import Page, Slice
 from loaders.work import Reading, read_steadily
-from models.accounts import Account
-from models.base import Audience, Base
+from models.accounts import Account, Role
+from models.base import ROLES, Audience, Base
 from models.errors import Busy, OutcomeUnknown
+from models.states import Party, Step
 
 KEYS_MAX = 1_000
 """Keys asked for in one statement; more are asked for in several."""
 
 Row = TypeVar("Row", bound=Base)
+A = TypeVar("A", bound=Enum)
 KEYS = bindparam("keys", type_=ARRAY(Uuid))
 LIMIT = bindparam("limit", type_=BigInteger())
 Column = Any
@@ -119,6 +126,32 @@ class Summary:
     columns: tuple[ColumnElement[Any], ...]
     among: ColumnElement[bool]
     having: ColumnElement[bool]
+
+
+def offered(
+    steps: Mapping[A, Step[Any]],
+    state: Column,
+    parties: Mapping[Party, ColumnElement[bool]],
+    besides: Mapping[A, ColumnElement[bool]] | None = None,
+) -> ColumnElement[Any]:
+    """What may be done with a row, as a list in JSON and in the order of the table: `models.states.possible` in SQL.
+
+    `parties` says when the viewer is a party to the row; who is not named there never is. `besides` says what has to
+    hold for an action in addition.
+    """
+    more = besides or {}
+    possible: list[Any] = [
+        case((and_(parties[step.by], state.in_(step.sources), more.get(action, true())), f'"{action.name}"'))
+        for action, step in steps.items()
+        if step.by in parties
+    ]
+    listed = func.array_to_string(array(possible, type_=Text()), ",")
+    return func.concat("[", listed, "]", type_=Text)
+
+
+def viewer_is(role: Role) -> ColumnElement[bool]:
+    """Whether the viewer has a role."""
+    return literal(role.value) == any_(ROLES)
 
 
 @functools.cache

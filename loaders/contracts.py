@@ -1,15 +1,17 @@
 """Who agreed on what, and how far the work is."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loaders.batch import Relation
+from loaders.batch import Relation, offered
 from models.base import VIEWER, Audience
-from models.contracts import Contract, ContractAttachment, Milestone
+from models.contracts import STEPS, Contract, ContractAttachment, ContractState, Milestone
 from models.errors import NotFound
 from models.media import Upload
+from models.states import Party
 
 by_id = Relation(Contract, Contract.id)
 of_viewer = Relation(
@@ -27,6 +29,20 @@ attachments = Relation(
     via=(ContractAttachment, ContractAttachment.upload_id == Upload.id),
 )
 milestones = Relation(Milestone, Milestone.contract_id, order=(Milestone.position,))
+
+
+def milestone_actions(audience: Audience) -> ColumnElement[Any]:
+    """What the viewer may do with a milestone, as `Milestone.actions_for` tells it, as far as she sees the contract."""
+
+    def of_active(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+        active = (Contract.id == Milestone.contract_id, Contract.state == ContractState.ACTIVE)
+        return exists().where(*active, Contract.seen_by(audience), *conditions).correlate(Milestone)
+
+    parties = {
+        Party.CLIENT: of_active(Contract.client_id == VIEWER),
+        Party.FREELANCER: of_active(Contract.freelancer_id == VIEWER),
+    }
+    return offered(STEPS, Milestone.state, parties)
 
 
 async def lock_with_milestone(

@@ -2,16 +2,36 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, Uuid, and_, any_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loaders.batch import Relation
-from models.base import Audience
+from loaders.batch import Relation, offered, viewer_is
+from models.accounts import Role
+from models.base import NOW, VIEWER, Audience
 from models.errors import NotFound
-from models.jobs import Category, Job, JobAttachment, JobSkill, JobState, JobWords, Skill
+from models.jobs import STEPS, Category, Job, JobAction, JobAttachment, JobSkill, JobState, JobWords, Skill
 from models.media import Upload
+from models.proposals import Proposal, ProposalState
+from models.states import Party
 
 by_id = Relation(Job, Job.id)
 newest = Relation(
@@ -42,6 +62,26 @@ attachments = Relation(
 category = Relation(Category, Category.id)
 categories = Relation(Category, order=(Category.name, Category.id))
 all_skills = Relation(Skill, order=(Skill.name, Skill.id))
+
+
+def actions(_audience: Audience) -> ColumnElement[Any]:
+    """What the viewer may do with a job, as `Job.actions_for` tells it."""
+    mine = func.coalesce(Job.client_id == VIEWER, false())
+    live = exists().where(
+        Proposal.job_id == Job.id,
+        Proposal.freelancer_id == VIEWER,
+        Proposal.state.in_([ProposalState.PENDING, ProposalState.ACCEPTED]),
+    )
+    return offered(
+        STEPS,
+        Job.state,
+        {
+            Party.CLIENT: mine,
+            Party.FREELANCER: and_(viewer_is(Role.FREELANCER), not_(mine)),
+            Party.ADMIN: viewer_is(Role.ADMIN),
+        },
+        {JobAction.PROPOSE: and_(or_(Job.expires_at.is_(None), Job.expires_at > NOW), not_(live))},
+    )
 
 
 async def lock(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> Job:

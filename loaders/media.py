@@ -2,20 +2,27 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loaders.batch import Relation
-from models.base import Audience
+from loaders.batch import Relation, offered
+from models.base import VIEWER, Audience
 from models.errors import NotFound
-from models.media import Upload, UploadGroup, UploadState, Usage
+from models.media import STEPS, Upload, UploadGroup, UploadState, Usage
+from models.states import Party
 
 by_id = Relation(Upload, Upload.id)
 of_account = Relation(
     Upload, Upload.owner_id, order=(Upload.id,), descending=True, among=Upload.state != UploadState.SWEPT
 )
+
+
+def actions(_audience: Audience) -> ColumnElement[Any]:
+    """What the viewer may do with an upload, as `Upload.actions_for` tells it."""
+    return offered(STEPS, Upload.state, {Party.OWNER: Upload.owner_id == VIEWER})
 
 
 async def usage(session: AsyncSession, account_id: UUID) -> Usage:

@@ -1,22 +1,26 @@
 """Who offered what, to whom, as far as it is the viewer's business."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loaders.batch import Relation, Summary
-from models.base import VIEWER, Audience
+from loaders.batch import Relation, Summary, offered
+from models.base import NOW, VIEWER, Audience
 from models.errors import NotFound
-from models.jobs import Job
+from models.jobs import Job, JobState
 from models.proposals import (
     BID_RANGE_MIN,
+    STEPS,
     Proposal,
+    ProposalAction,
     ProposalAttachment,
     ProposalMilestone,
     ProposalState,
 )
+from models.states import Party
 
 STANDING = Proposal.state != ProposalState.WITHDRAWN
 
@@ -42,6 +46,34 @@ bids = Summary(
     among=STANDING,
     having=func.count(Proposal.freelancer_id.distinct()) >= BID_RANGE_MIN,
 )
+
+
+def _job_is(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(Job.id == Proposal.job_id, *conditions).correlate(Proposal)
+
+
+def actions(audience: Audience) -> ColumnElement[Any]:
+    """What the viewer may do with a proposal, as `Proposal.actions_for` tells it, as far as she sees the job."""
+    is_open = and_(Job.state == JobState.OPEN, or_(Job.expires_at.is_(None), Job.expires_at > NOW))
+    return offered(
+        STEPS,
+        Proposal.state,
+        {
+            Party.FREELANCER: and_(Proposal.freelancer_id == VIEWER, _job_is(Job.seen_by(audience))),
+            Party.CLIENT: _job_is(Job.client_id == VIEWER, Job.seen_by(audience)),
+        },
+        {ProposalAction.ACCEPT: _job_is(is_open)},
+    )
+
+
+def is_shortlisted(audience: Audience) -> ColumnElement[Any]:
+    """Whether the client keeps a proposal at hand, for the client alone."""
+    return case((_job_is(Job.client_id == VIEWER, Job.seen_by(audience)), Proposal.shortlisted))
+
+
+def is_archived(audience: Audience) -> ColumnElement[Any]:
+    """Whether the client put a proposal out of sight, for the client alone."""
+    return case((_job_is(Job.client_id == VIEWER, Job.seen_by(audience)), Proposal.archived))
 
 
 async def job_of(session: AsyncSession, proposal_id: UUID, viewer_id: UUID, audience: Audience) -> UUID:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, BindParameter, DateTime, Enum, MetaData, Text, Uuid, bindparam
+from sqlalchemy import ARRAY, BigInteger, BindParameter, DateTime, Enum, MetaData, Text, Uuid, bindparam
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMES = {
@@ -29,6 +29,15 @@ class Audience(enum.Enum):
 
 VIEWER: BindParameter[UUID] = bindparam("viewer_id", type_=Uuid())
 """The id of the account that looks; only statements for `Audience.MEMBER` and `Audience.ADMIN` may use it."""
+
+ROLES: BindParameter[Any] = bindparam("viewer_roles", type_=ARRAY(Text))
+"""The roles of the account that looks."""
+
+SESSION: BindParameter[UUID] = bindparam("session_id", type_=Uuid())
+"""The session that the account that looks is signed in with."""
+
+NOW: BindParameter[datetime] = bindparam("now", type_=DateTime(timezone=True))
+"""What time it is in the house; like the two before it, only what is computed of a row may use it, not `seen_by`."""
 
 
 def uuid7() -> UUID:

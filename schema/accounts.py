@@ -13,18 +13,15 @@ import resolvers.accounts
 from models.accounts import ClientWords, FreelancerWords, ItemKind, ItemWords, Role
 from models.errors import Checks
 from schema.edges import (
-    After,
-    Before,
     Connection,
-    First,
     Info,
-    Last,
     Node,
-    Window,
     column,
+    computed,
+    found,
     many,
     one,
-    paged,
+    page,
     priced,
     shown,
     shows,
@@ -109,7 +106,7 @@ class Session(Node):
     expires_at: datetime = column("When it ends unless it is used again.")
     ended_at: datetime | None = column("When it ended.")
 
-    @strawberry.field(description="Whether it is the one this request was made with.")
+    @computed("Whether it is the one this request was made with.", loaders.accounts.is_current)
     def is_current(root: Any, info: Info) -> bool:  # noqa: N805 - strawberry names the parent root
         current: bool = root.id == info.context.session_id
         return current
@@ -125,7 +122,7 @@ class Account(Node):
     created_at: datetime = column("When it was registered.")
     suspended_at: datetime | None = column("Since when it is shut out, if it is.")
 
-    @strawberry.field(description="The birth date; it is shown here, to the owner, and to nobody else.")
+    @computed("The birth date; it is shown here, to the owner, and to nobody else.", loaders.accounts.birth_date)
     async def birth_date(root: Any, info: Info) -> date | None:  # noqa: N805
         viewer = info.context.viewer
         # Nobody is signed in yet when a sign-in answers with the account; whoever else sees one is not its owner.
@@ -350,24 +347,17 @@ def _words(input: object, *others: str) -> dict[str, Any]:
 
 @strawberry.type
 class AccountQueries:
-    @strawberry.field(description="What everybody may see of a client; nothing if there is no such client.")
-    async def client(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The client.")]
-    ) -> Client | None:
-        return shown(await info.context.loaders.one(loaders.accounts.client, key_of("client", id)))
-
-    @strawberry.field(description="What everybody may see of a freelancer; nothing if there is no such freelancer.")
-    async def freelancer(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The freelancer.")]
-    ) -> Freelancer | None:
-        return shown(await info.context.loaders.one(loaders.accounts.freelancer, key_of("freelancer", id)))
-
-    @strawberry.field(description="All freelancers, the newest first.")
-    async def freelancers(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
-    ) -> Connection[Freelancer]:
-        window = Window(first, after, last, before)
-        return shown(await paged(info, loaders.accounts.freelancers, None, window))
+    client: Client | None = found(
+        "What everybody may see of a client; nothing if there is no such client.",
+        loaders.accounts.client,
+        "The client.",
+    )
+    freelancer: Freelancer | None = found(
+        "What everybody may see of a freelancer; nothing if there is no such freelancer.",
+        loaders.accounts.freelancer,
+        "The freelancer.",
+    )
+    freelancers: Connection[Freelancer] = page("All freelancers, the newest first.", loaders.accounts.freelancers, None)
 
 
 @strawberry.type

@@ -17,7 +17,7 @@ from models.contracts import ContractState, MilestoneAction, MilestoneState
 from models.jobs import BudgetKind
 from schema.accounts import Client, Freelancer
 from schema.activity import Happened, cursor_of
-from schema.edges import Info, Node, column, many, one, priced, shown, shows
+from schema.edges import Info, Node, actions, column, found, many, one, priced, shown, shows
 from schema.errors import Refused
 from schema.jobs import Job
 from schema.media import Upload
@@ -58,7 +58,7 @@ class Milestone(Node):
         "The contract it is part of.", loaders.contracts.by_id, "contract_id"
     )
 
-    @strawberry.field(description="What you may do with it now.")
+    @actions("What you may do with it now.", loaders.contracts.milestone_actions)
     async def available_actions(root: Any, info: Info) -> list[MilestoneAction]:  # noqa: N805 - the parent
         contract = await info.context.loaders.one(loaders.contracts.by_id, root.contract_id)
         return root.actions_for(info.context.viewer, contract) if contract else []
@@ -132,9 +132,9 @@ ContractIdArgument = Annotated[strawberry.ID, strawberry.argument(description="T
 
 @strawberry.type
 class ContractQueries:
-    @strawberry.field(description="A contract; nothing if there is none that you may see.")
-    async def contract(self, info: Info, id: ContractIdArgument) -> Contract | None:
-        return shown(await info.context.loaders.one(loaders.contracts.by_id, key_of("contract", id)))
+    contract: Contract | None = found(
+        "A contract; nothing if there is none that you may see.", loaders.contracts.by_id, "The contract."
+    )
 
 
 @strawberry.type

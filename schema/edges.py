@@ -1,23 +1,26 @@
 """How a type sees its row and reaches its neighbours: declared here once, for every executor.
 
-A field declared with `column`, `priced`, `part`, `one`, `many`, `page`, `count` or `figures` carries its declaration in
-the field's metadata under `EDGE`. The resolvers made here are the ordinary way of reading it; anything else that wants
-to answer the same field reads the declaration and must answer alike.
+A field declared with `column`, `priced`, `part`, `one`, `many`, `page`, `count`, `figures`, `computed`, `made` or
+`either`, and a root field declared with `found`, `asker`, `anything` or `group`, carries its declaration in the field's
+metadata under `EDGE`. The resolvers made here are the ordinary way of reading it; anything else that wants to answer
+the same field reads the declaration and must answer alike: `schema/plans.py` makes one statement of an operation.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 import strawberry
+from sqlalchemy import ColumnElement
 
 from loaders.batch import NO_FILTERS, Filters, Relation, Summary
-from loaders.pages import PAGE_DEFAULT, PAGE_MAX, BadCursor, Page, Slice, read, written
-from models.base import Base
+from loaders.pages import PAGE_DEFAULT, PAGE_MAX, BadCursor, Page, Seal, Slice, read, written
+from models.base import Audience, Base
 from models.errors import Checks, Invalid, Problem
 from resolvers.context import Context
-from schema.scalars import Cursor, id_of, money, noun_and_key
+from schema.scalars import Cursor, id_of, key_of, money, noun_and_key
 
 EDGE = "edge"
 Info: TypeAlias = strawberry.Info[Context, None]
@@ -50,9 +53,12 @@ class To:
 
     how: str
     relation: Relation[Any]
-    key: str
+    key: str | None
+    """Nothing where the relation has no key, but is a list of its own."""
     at_most: int | None = None
     """How many the rule allows, where one keeps them few; it says what an operation may cost."""
+    filters: "type[Filter] | None" = None
+    """What a caller may ask of the rows of a page."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,71 @@ class Of:
 
     summary: Summary
     key: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A field that shows the public id of the row."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A field that is computed of the row; `sql` computes the same in a statement, for an audience."""
+
+    sql: "Sql"
+    is_json: bool = False
+    """Whether `sql` writes JSON."""
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """A field that `make` makes of these columns of a row of `model`, the context, and the field's arguments."""
+
+    model: type[Base]
+    columns: tuple[str, ...]
+    make: "Make"
+
+
+@dataclass(frozen=True)
+class Either:
+    """A field that shows a column, or else, where that is empty, what is made of the row that `key` leads to."""
+
+    name: str
+    relation: Relation[Any]
+    key: str
+    otherwise: MadeOf
+
+
+@dataclass(frozen=True)
+class Found:
+    """A root field: the row of the id that it is given."""
+
+    relation: Relation[Any]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A root field: the account of whoever asks."""
+
+    relation: Relation[Any]
+
+
+@dataclass(frozen=True)
+class Anything:
+    """A root field: the rows of ids of any kind, or of one."""
+
+    several: bool
+
+
+class Filter(Protocol):
+    """An input that says which rows of a page are wanted."""
+
+    def read(self) -> Filters:
+        """Read it as the relation of the page knows it; refuse what cannot be read."""
+
+
+Sql: TypeAlias = Callable[[Audience], ColumnElement[Any]]
+Make: TypeAlias = Callable[..., Any]
 
 
 def _declared(edge: object, description: str, **more: Any) -> Any:
@@ -88,6 +159,15 @@ def part(description: str) -> Any:
 
     def resolve(root: Any) -> Any:
         return root
+
+    return _declared(Same(), description, resolver=resolve)
+
+
+def group(description: str) -> Any:
+    """A root field under which others stand; there is no row behind it."""
+
+    def resolve() -> Any:
+        return ()
 
     return _declared(Same(), description, resolver=resolve)
 
@@ -146,15 +226,112 @@ Last: TypeAlias = Annotated[int | None, strawberry.argument(description=f"How ma
 Before: TypeAlias = Annotated[Cursor | None, strawberry.argument(description="Only what comes before this place.")]
 
 
-def page(description: str, relation: Relation[Any], key: str = "id") -> Any:
-    """A list of any length, a page at a time."""
+def page(description: str, relation: Relation[Any], key: str | None = "id", *, only: type[Filter] | None = None) -> Any:
+    """A list of any length, a page at a time, narrowed as `only` says; without a key it is the same for every row."""
 
     async def resolve(
         root: Any, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Any:
-        return await paged(info, relation, getattr(root, key), Window(first, after, last, before))
+        owner = None if key is None else getattr(root, key)
+        return await paged(info, relation, owner, Window(first, after, last, before))
 
-    return _declared(To("page", relation, key), description, resolver=resolve)
+    async def narrowed(
+        root: Any,
+        info: Info,
+        filter: Any = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Any:
+        owner = None if key is None else getattr(root, key)
+        filters = filter.read() if filter else NO_FILTERS
+        return await paged(info, relation, owner, Window(first, after, last, before), filters)
+
+    if only is None:
+        return _declared(To("page", relation, key), description, resolver=resolve)
+    which: Any = only
+    narrowed.__annotations__["filter"] = Annotated[which | None, strawberry.argument(description="Which of them.")]
+    return _declared(To("page", relation, key, filters=only), description, resolver=narrowed)
+
+
+Resolver = TypeVar("Resolver", bound=Callable[..., Any])
+
+
+def computed(description: str, sql: Sql, *, is_json: bool = False) -> Callable[[Resolver], Any]:
+    """A field with a resolver of its own, beside which `sql` says the same in a statement; it may name `VIEWER`."""
+
+    def declare(resolver: Resolver) -> Any:
+        return _declared(Computed(sql, is_json), description, resolver=resolver)
+
+    return declare
+
+
+def actions(description: str, sql: Sql) -> Callable[[Resolver], Any]:
+    """What the viewer may do with the row: the resolver asks the rules, `sql` is `loaders.batch.offered` of them."""
+    return computed(description, sql, is_json=True)
+
+
+def made(description: str, model: type[Base], *columns: str) -> Callable[[Make], Any]:
+    """A field made here, with what no statement knows: the function reads these columns of the row, and no others."""
+
+    def declare(make: Make) -> Any:
+        return _declared(MadeOf(model, columns, make), description, resolver=make)
+
+    return declare
+
+
+def either(description: str, name: str, relation: Relation[Any], key: str, otherwise: MadeOf) -> Any:
+    """A column of the row, or else, where it is empty, what is made of the row that `key` leads to."""
+
+    async def resolve(root: Any, info: Info) -> Any:
+        if (known := getattr(root, name)) is not None:
+            return known
+        row = await info.context.loaders.one(relation, getattr(root, key))
+        return otherwise.make(row, info) if row else None
+
+    return _declared(Either(name, relation, key, otherwise), description, resolver=resolve)
+
+
+def found(description: str, relation: Relation[Any], means: str) -> Any:
+    """A root field: the row of an id, if there is one and the viewer may see it; `means` says what the id is of."""
+
+    async def resolve(info: Info, id: Any) -> Any:
+        return await info.context.loaders.one(relation, key_of(relation.target.noun, id))
+
+    resolve.__annotations__["id"] = Annotated[strawberry.ID, strawberry.argument(description=means)]
+    return _declared(Found(relation), description, resolver=resolve)
+
+
+def asker(description: str, relation: Relation[Any]) -> Any:
+    """A root field: whoever asks, if anybody is signed in."""
+
+    def resolve(info: Info) -> Any:
+        return info.context.viewer
+
+    return _declared(Asker(relation), description, resolver=resolve)
+
+
+def anything(description: str, means: str) -> Any:
+    """A root field: the row of an id of any kind."""
+
+    async def resolve(info: Info, id: Any) -> Any:
+        relation, key = named_by(id, "id")
+        return await info.context.loaders.one(relation, key)
+
+    resolve.__annotations__["id"] = Annotated[strawberry.ID, strawberry.argument(description=means)]
+    return _declared(Anything(several=False), description, resolver=resolve)
+
+
+def everything(description: str, means: str) -> Any:
+    """A root field: the rows of several ids of any kind, in their order."""
+
+    async def resolve(info: Info, ids: Any) -> Any:
+        named = all_named_by(ids)
+        return await asyncio.gather(*(info.context.loaders.one(relation, key) for relation, key in named))
+
+    resolve.__annotations__["ids"] = Annotated[list[strawberry.ID], strawberry.argument(description=means)]
+    return _declared(Anything(several=True), description, resolver=resolve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +348,13 @@ async def paged(
     info: Info, relation: Relation[Any], key: UUID | None, window: Window, filters: Filters = NO_FILTERS
 ) -> "Listed":
     """Read the page that a window asks for."""
-    part = _slice(info, relation, window)
+    part = slice_of(info.context.seal, relation, window)
     found = await info.context.loaders.page(relation, key, part, filters)
     return Listed(relation, key, filters, found)
 
 
-def _slice(info: Info, relation: Relation[Any], window: Window) -> Slice:
+def slice_of(seal: Seal, relation: Relation[Any], window: Window) -> Slice:
+    """Read which part of a list a window asks for, or refuse it."""
     backward = window.last is not None or (window.before is not None and window.first is None)
     with Checks() as check:
         one_way = window.first is None or window.last is None
@@ -187,13 +365,13 @@ def _slice(info: Info, relation: Relation[Any], window: Window) -> Slice:
             check.require(size is None or 1 <= size <= PAGE_MAX, name, f"A page has 1 to {PAGE_MAX} rows.")
     limit = (window.last if backward else window.first) or PAGE_DEFAULT
     name, cursor = ("before", window.before) if backward else ("after", window.after)
-    return Slice(limit, _place(info, relation, cursor, name), backward)
+    return Slice(limit, _place(seal, relation, cursor, name), backward)
 
 
-def _place(info: Info, relation: Relation[Any], cursor: str | None, path: str) -> tuple[Any, ...] | None:
+def _place(seal: Seal, relation: Relation[Any], cursor: str | None, path: str) -> tuple[Any, ...] | None:
     if cursor is None:
         return None
-    text = info.context.seal.open(relation.name, cursor)
+    text = seal.open(relation.name, cursor)
     if text is None:
         raise BadCursor(path)
     return read(text, relation.kinds())
@@ -283,12 +461,20 @@ def shows(model: type[Base], by_id: Relation[Any] | None = None) -> Callable[...
     def is_type_of(row: Any, _info: Any) -> bool:
         return isinstance(row, model)
 
+    is_type_of.model = model  # type: ignore[attr-defined]  # read by `model_of`
     return is_type_of
+
+
+def model_of(is_type_of: Any) -> type[Base] | None:
+    """Tell which rows a type shows that says so with `shows`."""
+    return getattr(is_type_of, "model", None)
 
 
 @strawberry.interface(description="Anything with an id of its own, to be fetched again with `node`.")
 class Node:
-    @strawberry.field(description="The id: opaque, the same for ever, unique among everything.")
+    @strawberry.field(
+        description="The id: opaque, the same for ever, unique among everything.", metadata={EDGE: Identity()}
+    )
     def id(root: Any) -> strawberry.ID:  # noqa: N805
         return id_of(root)
 
@@ -300,6 +486,17 @@ def named_by(text: str, *path: str) -> tuple[Relation[Any], UUID]:
     if relation is None or key is None:
         raise Invalid((Problem(path, f"{'.'.join(path)} is not an id."),))
     return relation, key
+
+
+NODES_MAX = 100
+"""Ids that may be asked for at once."""
+
+
+def all_named_by(ids: list[str]) -> list[tuple[Relation[Any], UUID]]:
+    """Tell the same from several ids, not too many of them."""
+    if len(ids) > NODES_MAX:
+        raise Invalid((Problem(("ids",), f"Ask for at most {NODES_MAX} at once."),))
+    return [named_by(wanted, "ids", str(index)) for index, wanted in enumerate(ids)]
 
 
 def shown(row: object) -> Any:

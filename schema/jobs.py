@@ -17,21 +17,18 @@ from models.errors import Checks
 from models.jobs import BudgetKind, Duration, Experience, JobAction, JobState, JobWords
 from schema.accounts import Client
 from schema.edges import (
-    After,
-    Before,
     Connection,
-    First,
     Info,
-    Last,
     Node,
-    Window,
+    actions,
     column,
     count,
     figures,
+    found,
+    group,
     many,
     one,
     page,
-    paged,
     part,
     priced,
     shown,
@@ -156,7 +153,7 @@ class Job(Node):
         "The proposals you may see: all of them on your own job, only yours on another's.", loaders.proposals.of_job
     )
 
-    @strawberry.field(description="What you may do with it now.")
+    @actions("What you may do with it now.", loaders.jobs.actions)
     async def available_actions(root: Any, info: Info) -> list[JobAction]:  # noqa: N805 - strawberry names it root
         ctx = info.context
         is_freelancer = ctx.viewer is not None and ctx.viewer.has(Role.FREELANCER)
@@ -299,45 +296,18 @@ class JobFilter:
 
 @strawberry.type(description="The words that jobs are described with.")
 class Catalogue:
-    @strawberry.field(description="The fields of work, by name.")
-    async def categories(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
-    ) -> Connection[Category]:
-        return shown(await paged(info, loaders.jobs.categories, None, Window(first, after, last, before)))
-
-    @strawberry.field(description="What jobs can ask for, by name.")
-    async def skills(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
-    ) -> Connection[Skill]:
-        return shown(await paged(info, loaders.jobs.all_skills, None, Window(first, after, last, before)))
+    categories: Connection[Category] = page("The fields of work, by name.", loaders.jobs.categories, None)
+    skills: Connection[Skill] = page("What jobs can ask for, by name.", loaders.jobs.all_skills, None)
 
 
 JobIdArgument = Annotated[strawberry.ID, strawberry.argument(description="The job.")]
-FilterArgument = Annotated[JobFilter | None, strawberry.argument(description="Which of them.")]
 
 
 @strawberry.type
 class JobQueries:
-    @strawberry.field(description="A job; nothing if there is none that you may see.")
-    async def job(self, info: Info, id: JobIdArgument) -> Job | None:
-        return shown(await info.context.loaders.one(loaders.jobs.by_id, key_of("job", id)))
-
-    @strawberry.field(description="The open jobs, the newest first.")
-    async def jobs(
-        self,
-        info: Info,
-        filter: FilterArgument = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Job]:
-        window = Window(first, after, last, before)
-        return shown(await paged(info, loaders.jobs.newest, None, window, (filter or JobFilter()).read()))
-
-    @strawberry.field(description="The words that jobs are described with.")
-    def catalogue(self) -> Catalogue:
-        return Catalogue()
+    job: Job | None = found("A job; nothing if there is none that you may see.", loaders.jobs.by_id, "The job.")
+    jobs: Connection[Job] = page("The open jobs, the newest first.", loaders.jobs.newest, None, only=JobFilter)
+    catalogue: Catalogue = group("The words that jobs are described with.")
 
 
 @strawberry.type

@@ -10,7 +10,7 @@ import loaders.media
 import models.media
 import resolvers.media
 from models.media import UploadAction, UploadGroup, UploadState, UploadWords
-from schema.edges import Info, Node, column, shown, shows
+from schema.edges import Info, MadeOf, Node, actions, column, made, shown, shows
 from schema.errors import Refused
 from schema.scalars import described, key_of
 
@@ -62,6 +62,18 @@ VariantArgument = Annotated[
 ]
 
 
+OF_ADDRESS = ("group", "name", "state", "stored_name")
+"""The columns of an upload that its address is made of."""
+
+
+def _address(root: Any, info: Info) -> str | None:
+    return resolvers.media.address(info.context, root)
+
+
+ADDRESS = MadeOf(models.media.Upload, OF_ADDRESS, _address)
+"""Where to read an upload in its best form."""
+
+
 @strawberry.type(description="A file that somebody announced, or brought.")
 class Upload(Node):
     is_type_of = shows(models.media.Upload, loaders.media.by_id)
@@ -78,14 +90,16 @@ class Upload(Node):
     kept_at: datetime | None = column("When it was attached to something.")
     swept_at: datetime | None = column("When it went.")
 
-    @strawberry.field(
-        description="Where to read it, relative to this server unless it has a host: for ever in a public group, "
-        "for some minutes in a private one. Nothing before it arrived, after it went, or if it has no such form."
+    @made(
+        "Where to read it, relative to this server unless it has a host: for ever in a public group, "
+        "for some minutes in a private one. Nothing before it arrived, after it went, or if it has no such form.",
+        models.media.Upload,
+        *OF_ADDRESS,
     )
     def url(root: Any, info: Info, variant: VariantArgument = None) -> str | None:  # noqa: N805 - the parent
         return resolvers.media.address(info.context, root, variant.value if variant else None)
 
-    @strawberry.field(description="What you may do with it now.")
+    @actions("What you may do with it now.", loaders.media.actions)
     def available_actions(root: Any, info: Info) -> list[UploadAction]:  # noqa: N805
         return root.actions_for(info.context.viewer)
 

@@ -12,17 +12,16 @@ import loaders.jobs
 import loaders.media
 import loaders.proposals
 import models.proposals
-import resolvers.media
 import resolvers.proposals
 from models.errors import Checks
 from models.jobs import Duration
 from models.proposals import AttachmentWords, MilestoneWords, ProposalAction, ProposalState, ProposalWords
 from schema.accounts import Freelancer
 from schema.activity import Happened, cursor_of
-from schema.edges import Info, Node, column, many, one, priced, shown, shows
+from schema.edges import Info, Node, actions, column, computed, either, found, many, one, priced, shown, shows
 from schema.errors import Refused
 from schema.jobs import Job, JobIdArgument
-from schema.media import Upload
+from schema.media import ADDRESS, Upload
 from schema.scalars import Money, MoneyInput, described, key_in, key_of
 
 if TYPE_CHECKING:
@@ -61,15 +60,14 @@ class ProposalAttachment:
     name: str = column("What it is called.")
     upload: Upload | None = one("The file, if it was brought here.", loaders.media.by_id, "upload_id")
 
-    @strawberry.field(
-        description="Where it is: an http or https address, as the freelancer gave it, or the address of the file, "
-        "which is good for some minutes."
+    url: str | None = either(
+        "Where it is: an http or https address, as the freelancer gave it, or the address of the file, "
+        "which is good for some minutes.",
+        "url",
+        loaders.media.by_id,
+        "upload_id",
+        ADDRESS,
     )
-    async def url(root: Any, info: Info) -> str | None:  # noqa: N805 - strawberry names the parent root
-        if root.url is not None:
-            return root.url
-        upload = await info.context.loaders.one(loaders.media.by_id, root.upload_id)
-        return resolvers.media.address(info.context, upload) if upload else None
 
 
 @strawberry.type(description="A freelancer's offer to do a job; seen by her and by the job's client.")
@@ -96,15 +94,15 @@ class Proposal(Node):
         "What came of it.", loaders.contracts.of_proposal, "id"
     )
 
-    @strawberry.field(description="Whether the client keeps it at hand; only the client knows.")
+    @computed("Whether the client keeps it at hand; only the client knows.", loaders.proposals.is_shortlisted)
     async def is_shortlisted(root: Any, info: Info) -> bool | None:  # noqa: N805 - strawberry names the parent root
         return await _for_client(root, info, root.shortlisted)
 
-    @strawberry.field(description="Whether the client put it out of sight; only the client knows.")
+    @computed("Whether the client put it out of sight; only the client knows.", loaders.proposals.is_archived)
     async def is_archived(root: Any, info: Info) -> bool | None:  # noqa: N805 - strawberry names the parent root
         return await _for_client(root, info, root.archived)
 
-    @strawberry.field(description="What you may do with it now.")
+    @actions("What you may do with it now.", loaders.proposals.actions)
     async def available_actions(root: Any, info: Info) -> list[ProposalAction]:  # noqa: N805 - as above
         job = await info.context.loaders.one(loaders.jobs.by_id, root.job_id)
         return root.actions_for(info.context.viewer, job, at=info.context.now()) if job else []
@@ -244,14 +242,11 @@ class ProposalChanged(Happened):
     proposal: Proposal = strawberry.field(description="The proposal as it is now.")
 
 
-ProposalIdArgument = Annotated[strawberry.ID, strawberry.argument(description="The proposal.")]
-
-
 @strawberry.type
 class ProposalQueries:
-    @strawberry.field(description="A proposal; nothing if there is none that you may see.")
-    async def proposal(self, info: Info, id: ProposalIdArgument) -> Proposal | None:
-        return shown(await info.context.loaders.one(loaders.proposals.by_id, key_of("proposal", id)))
+    proposal: Proposal | None = found(
+        "A proposal; nothing if there is none that you may see.", loaders.proposals.by_id, "The proposal."
+    )
 
 
 @strawberry.type

@@ -1,8 +1,5 @@
 """Everything that can be asked, done and followed."""
 
-import asyncio
-from typing import Annotated
-
 import strawberry
 from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, Undefined, get_named_type
 
@@ -12,7 +9,6 @@ import loaders.jobs
 import loaders.media
 import loaders.payments
 import loaders.proposals
-from models.errors import Invalid, Problem
 from schema.accounts import (
     Account,
     AccountMutations,
@@ -23,31 +19,13 @@ from schema.accounts import (
     Session,
 )
 from schema.contracts import Contract, ContractMutations, ContractQueries, ContractSubscriptions, Milestone
-from schema.edges import (
-    After,
-    Before,
-    Connection,
-    First,
-    Info,
-    Last,
-    Node,
-    Window,
-    many,
-    named_by,
-    one,
-    page,
-    paged,
-    part,
-    shown,
-)
+from schema.edges import NODES_MAX, Connection, Node, anything, asker, everything, many, one, page, part
 from schema.errors import Refuses
 from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
 from schema.media import MediaMutations, Upload
 from schema.payments import PaymentSubscriptions, Wallet
 from schema.proposals import Proposal, ProposalMutations, ProposalQueries, ProposalSubscriptions
 from schema.scalars import CONFIG
-
-NODES_MAX = 100
 
 SESSIONS_ASSUMED = 100
 """No rule says where one may be signed in at once; few are in more places than this."""
@@ -67,34 +45,20 @@ class Viewer:
         "The files you announced or brought and that are not gone, the latest first.", loaders.media.of_account
     )
 
-    @strawberry.field(description="The contracts you are a party to, the latest first.")
-    async def contracts(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
-    ) -> Connection[Contract]:
-        return shown(await paged(info, loaders.contracts.of_viewer, None, Window(first, after, last, before)))
-
-
-IdArgument = Annotated[strawberry.ID, strawberry.argument(description="The id of anything.")]
-IdsArgument = Annotated[list[strawberry.ID], strawberry.argument(description=f"Up to {NODES_MAX} ids of anything.")]
+    contracts: Connection[Contract] = page(
+        "The contracts you are a party to, the latest first.", loaders.contracts.of_viewer, None
+    )
 
 
 @strawberry.type
 class NodeQueries:
-    @strawberry.field(description="Whoever asks; nothing when nobody is signed in.")
-    def viewer(self, info: Info) -> Viewer | None:
-        return shown(info.context.viewer)
-
-    @strawberry.field(description="Anything by its id; nothing if there is no such thing, or none that you may see.")
-    async def node(self, info: Info, id: IdArgument) -> Node | None:
-        relation, key = named_by(id, "id")
-        return shown(await info.context.loaders.one(relation, key))
-
-    @strawberry.field(description="Several things by their ids, in the order of the ids.")
-    async def nodes(self, info: Info, ids: IdsArgument) -> list[Node | None]:
-        if len(ids) > NODES_MAX:
-            raise Invalid((Problem(("ids",), f"Ask for at most {NODES_MAX} at once."),))
-        named = [named_by(wanted, "ids", str(index)) for index, wanted in enumerate(ids)]
-        return shown(await asyncio.gather(*(info.context.loaders.one(relation, key) for relation, key in named)))
+    viewer: Viewer | None = asker("Whoever asks; nothing when nobody is signed in.", loaders.accounts.account)
+    node: Node | None = anything(
+        "Anything by its id; nothing if there is no such thing, or none that you may see.", "The id of anything."
+    )
+    nodes: list[Node | None] = everything(
+        "Several things by their ids, in the order of the ids.", f"Up to {NODES_MAX} ids of anything."
+    )
 
 
 @strawberry.type(description="What can be asked.")
