@@ -26,7 +26,7 @@ from loaders.pages import Seal
 from media.kinds import GROUPS
 from media.placeholders import of
 from media.tickets import Addresses
-from ops.local import _free_port
+from ops.local import free_port
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 5
@@ -119,7 +119,7 @@ def _running(command: list[str], **environment: str) -> Iterator[subprocess.Pope
 
 @contextmanager
 def _ours(files: Path, paths: dict[str, str]) -> Iterator[Server]:
-    port = _free_port()
+    port = free_port()
     seed = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     told = {
         # Reading asks neither of them anything.
@@ -138,7 +138,7 @@ def _ours(files: Path, paths: dict[str, str]) -> Iterator[Server]:
 
 @contextmanager
 def _nginx(home: Path, paths: dict[str, str]) -> Iterator[Server]:
-    port = _free_port()
+    port = free_port()
     user = "user root;" if os.geteuid() == 0 else ""
     conf = home / "nginx.conf"
     conf.write_text(NGINX.format(home=home, port=port, user=user))

@@ -162,7 +162,7 @@ class Server(ABC):
     def settle(self) -> None:
         """Listen where it listened last, if nobody else does by now."""
         if not self.port or not _is_free(self.port):
-            self.port = _free_port()
+            self.port = free_port()
 
     def launch(self) -> None:
         """Run it, without waiting for it to be ready."""
@@ -187,7 +187,7 @@ class Server(ABC):
                 return
             if _is_free(self.port) or not tries_left:
                 break
-            self.port = _free_port()
+            self.port = free_port()
             self.launch()
         raise CannotStart(f"{self.name} did not start:\n{self._last_words()}")
 
@@ -596,7 +596,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at just now."""
     for port in random.sample(PORTS, len(PORTS)):
         if _is_free(port):
             return port

@@ -1,32 +1,32 @@
-"""How all of it runs on one machine: databases, migrations, demo data, web server and worker, until Ctrl-C."""
+"""How all of it runs on one machine: databases, migrations, demo data, web servers and worker, until Ctrl-C.
+
+Requests come to the front, which shares them out among the web servers; at first there is one of these.
+"""
 
 import asyncio
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import NoReturn, Self
 
 from ops import go, local, settings
-from ops.bound import bound
+from ops.balancer import Front, FrontFailed
+from ops.children import STOPPING, Children
 from ops.demo import PASSWORD, PEOPLE
 
-ROOT = Path(__file__).parents[1]
-CHILDREN = {"web server": "serve", "worker": "work"}
+FRONT, WEB_SERVER, WORKER = "front", "web server", "worker"
+SERVE = ["-m", "ops", "serve"]
+HERE = "127.0.0.1"
 READY_SECONDS = 60.0
-# Longer than the children give themselves.
-DRAIN_SECONDS = 45.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.2
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ToldToStop(BaseException):
@@ -93,57 +93,6 @@ class Site:
             line.close()
 
 
-class Children:
-    """The web server and the worker, which load at once and go on when they are told to."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        reading, self._gate = os.pipe()
-        told = {**environment, go.VARIABLE: str(reading)}
-        self._running = {name: _spawn(verb, told, reading) for name, verb in CHILDREN.items()}
-        os.close(reading)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def let_go(self) -> None:
-        """Tell them that what they need is there."""
-        os.close(self._gate)
-        self._gate = -1
-
-    def must_live(self) -> None:
-        """Everything ends when one of them does."""
-        for name, child in self._running.items():
-            if (code := child.poll()) is not None:
-                raise Broken(f"the {name} ended by itself, with exit code {code}", _shown(code))
-
-    def stop(self) -> None:
-        """Let them finish what they are at, within a deadline; another Ctrl-C cuts it short."""
-        for number in STOPPING:
-            signal.signal(number, lambda *_: self.kill())
-        for child in self._running.values():
-            child.terminate()
-        deadline = time.monotonic() + DRAIN_SECONDS
-        for name, child in self._running.items():
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                print(f"The {name} did not finish in {DRAIN_SECONDS:.0f} s and is made to.", file=sys.stderr)
-                self.kill()
-        if self._gate != -1:
-            self.let_go()
-
-    def kill(self) -> None:
-        """End them and whatever they started, without waiting for anything."""
-        for child in self._running.values():
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-
-
 def run(environment: Mapping[str, str] = os.environ) -> int:
     """Run all of it until somebody asks it to stop; what it answers is the exit code."""
     began = time.monotonic()
@@ -168,21 +117,50 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
         **environment,
         # As seen from here; the children run elsewhere.
         "WORKUP_HOME": str(settings.home_of(environment).absolute()),
-        "HOST": site.host,
-        "PORT": str(site.port),
+        "WORKUP_TRUSTED_PROXIES": ",".join(filter(None, [environment.get("WORKUP_TRUSTED_PROXIES"), HERE])),
         **_addresses(servers, environment),
     }
+    node = Site(HERE, local.free_port())
+    children = stack.enter_context(Children())
     # They need longer to load than we to migrate.
-    children = stack.enter_context(Children(told))
+    front, let_go = _load(children, told, site, node)
     with _step("Migrations"):
         _migrate(told["DATABASE_URL"])
     with _step("Demo data"):
         has_demo = told["WORKUP_DEMO"] == "on" and (_seed(told["DATABASE_URL"]) or servers is not None)
-    children.let_go()
+    let_go()
     with _step("Web server and worker"):
-        _wait_for(site, children)
+        _wait_for(node, children)
+        _open(front, node)
     _greet(site, time.monotonic() - began, has_demo=has_demo)
     _watch(children, servers)
+
+
+def _load(children: Children, told: Mapping[str, str], site: Site, node: Site) -> tuple[Front, Callable[[], None]]:
+    """Start all of them; web server and worker load, and go on when they are let."""
+    reading, writing = os.pipe()
+    waiting = {**told, go.VARIABLE: str(reading)}
+    # The front is the first to be told to stop, too.
+    front = children.start(FRONT, ["-m", "ops.front", site.host, str(site.port)], told, is_spoken_to=True)
+    children.start(WEB_SERVER, SERVE, {**waiting, "HOST": node.host, "PORT": str(node.port)}, gate=reading)
+    children.start(WORKER, ["-m", "ops", "work"], waiting, gate=reading)
+    os.close(reading)
+    return Front(front), lambda: os.close(writing)
+
+
+def _open(front: Front, node: Site) -> None:
+    try:
+        front.must_listen()
+        front.join(node.address)
+    except (FrontFailed, OSError) as error:
+        raise Broken(f"the {FRONT} cannot be reached: {error}") from error
+
+
+def _must_live(children: Children) -> None:
+    """Everything ends when one of them does."""
+    if ended := children.ended():
+        name, code = ended
+        raise Broken(f"the {name} ended by itself, with exit code {code}", _shown(code))
 
 
 def _listen_for_signals() -> None:
@@ -245,18 +223,6 @@ async def _is_inhabited(database_url: str) -> bool:
         await connection.close()
 
 
-def _spawn(verb: str, environment: Mapping[str, str], pipe: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - our own command line
-        bound([sys.executable, "-m", "ops", verb], ending=signal.SIGTERM),
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        pass_fds=[pipe],
-        # Ctrl-C is for us: we stop them in order.
-        start_new_session=True,
-    )
-
-
 def _shown(code: int) -> int:
     """Turn how a child ended into an exit code of ours: as shells do for a signal, and never 0."""
     return 128 - code if code < 0 else code or 1
@@ -265,7 +231,7 @@ def _shown(code: int) -> int:
 def _wait_for(site: Site, children: Children) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not site.is_ready():
-        children.must_live()
+        _must_live(children)
         if time.monotonic() > deadline:
             raise Broken(f"the web server was not ready after {READY_SECONDS:.0f} s")
         time.sleep(POLL_SECONDS)
@@ -273,7 +239,7 @@ def _wait_for(site: Site, children: Children) -> None:
 
 def _watch(children: Children, servers: local.Local | None) -> NoReturn:
     while True:
-        children.must_live()
+        _must_live(children)
         if servers is not None and (name := servers.ended()):
             raise Broken(f"{name} ended by itself; its last words are in {servers.home.path}")
         time.sleep(WATCH_SECONDS)

@@ -114,7 +114,7 @@ class Server(Process):
     """A web server on a port of its own."""
 
     def __init__(self, told: Mapping[str, str], log: Path) -> None:
-        self.port = local._free_port()
+        self.port = local.free_port()
         super().__init__("serve", {**told, "PORT": str(self.port)}, log)
 
     @property
