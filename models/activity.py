@@ -37,6 +37,7 @@ class EventKind(enum.Enum):
     MILESTONE_STARTED = "MILESTONE_STARTED"
     ATTACHMENT_ADDED = "ATTACHMENT_ADDED"
     ATTACHMENT_REMOVED = "ATTACHMENT_REMOVED"
+    CLOCK_ADVANCED = "CLOCK_ADVANCED"
     WALLET_CHANGED = "WALLET_CHANGED"
     TRANSFER_SUCCEEDED = "TRANSFER_SUCCEEDED"
     TRANSFER_FAILED = "TRANSFER_FAILED"
@@ -99,3 +100,6 @@ def wallet_stream(account_id: UUID) -> str:
 
 JOBS_STREAM = "jobs"
 """Jobs being published, for everyone."""
+
+CLOCK_STREAM = "clock"
+"""Time that was let pass in a sandbox; every process follows it."""

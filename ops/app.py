@@ -36,6 +36,7 @@ from models.config import Config
 from models.media import Upload
 from ops import graphiql, logs, wire
 from ops.auth import Argon2, BadToken, KeyRing, bearer
+from ops.clock import HouseClock
 from ops.database import Database
 from ops.demo import PASSWORD
 from ops.health import Health
@@ -45,8 +46,6 @@ from ops.transport import GraphQLApp
 from ops.transport.http import PREFLIGHTED
 from ops.transport.record import REQUEST_ID
 from resolvers.context import Context
-
-Clock = Callable[[], datetime]
 
 
 def wall_clock() -> datetime:
@@ -65,15 +64,16 @@ class House:
     passwords: Argon2
     seal: Seal
     depot: Depot
-    clock: Clock = wall_clock
+    clock: HouseClock
 
     @classmethod
-    def of(cls, settings: Settings, clock: Clock = wall_clock) -> "House":
+    def of(cls, settings: Settings, world: Callable[[], datetime] = wall_clock) -> "House":
         """Make everything ready to be opened."""
         seal = Seal(settings.secret)
+        database = Database.at(settings.database_url, connections=settings.db_connections, role=settings.db_role)
         return cls(
             settings,
-            Database.at(settings.database_url, connections=settings.db_connections, role=settings.db_role),
+            database,
             RedisHub(settings.redis_url, prefix=settings.channel_prefix),
             KeyRing(settings.signing_keys),
             Argon2(settings.password_memory_kib),
@@ -84,7 +84,7 @@ class House:
                 Addresses(seal, settings.media_origin),
                 settings.media_spool,
             ),
-            clock,
+            HouseClock(world, database.reading, is_sandbox=settings.sandbox_clock),
         )
 
     @asynccontextmanager
@@ -92,9 +92,13 @@ class House:
         """Listen to the bell, unless nobody here does, and let go of everything at the end."""
         if with_bell:
             await self.hub.start()
+        following = asyncio.ensure_future(self.clock.follow(self.hub)) if with_bell and self.clock.is_sandbox else None
         try:
             yield self
         finally:
+            if following is not None:
+                following.cancel()
+                await asyncio.wait([following])
             if with_bell:
                 await self.hub.stop()
             await self.depot.close()
@@ -127,7 +131,7 @@ class House:
         token = bearer(authorization)
         if token is None:
             return self.context(**caller)
-        claims = self.keys.verify(token, at=self.clock())
+        claims = self.keys.verify(token, at=self.clock.wall())
         viewer = await self.account_of(claims.session_id)
         if viewer is None:
             raise BadToken
@@ -135,7 +139,7 @@ class House:
 
     async def account_of(self, session_id: UUID) -> Account | None:
         """Who is signed in with a session, if it is live."""
-        owner = partial(loaders.accounts.signed_in, session_id=session_id, at=self.clock())
+        owner = partial(loaders.accounts.signed_in, session_id=session_id, at=self.clock.wall())
         return await read_steadily(self.database.reading, owner)
 
 

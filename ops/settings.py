@@ -58,6 +58,7 @@ class Settings:
     graphiql: bool = True
     compiled: bool = True
     demo: bool = False
+    sandbox_clock: bool = False
     log_level: str = "INFO"
     log_json: bool = False
     db_connections: int = 10
@@ -94,6 +95,7 @@ class Settings:
             graphiql=_switch(environment, "WORKUP_GRAPHIQL", default=True),
             compiled=_switch(environment, "WORKUP_COMPILED", default=True),
             demo=_switch(environment, "WORKUP_DEMO", default=False),
+            sandbox_clock=_switch(environment, "WORKUP_SANDBOX_CLOCK", default=False),
             log_level=_level(environment),
             log_json=_switch(environment, "WORKUP_LOG_JSON", default=False),
             db_connections=_number(environment, "WORKUP_DB_CONNECTIONS", 1, 100, cls.db_connections),

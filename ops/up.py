@@ -113,6 +113,7 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
     secrets = settings.local_secrets(settings.home_of(environment))
     told = {
         "WORKUP_DEMO": "on",
+        "WORKUP_SANDBOX_CLOCK": environment.get("WORKUP_DEMO") or "on",
         **secrets,
         **environment,
         # As seen from here; the children run elsewhere.

@@ -106,14 +106,15 @@ async def _until(stop: asyncio.Event, house: House) -> None:
         for chore in CHORES:
             _undertake(queue, chore, house, stop)
         async with asyncio.TaskGroup() as group:
-            stopping = group.create_task(_stop_with(queue, stop))
+            beside = [group.create_task(_stop_with(queue, stop)), group.create_task(_call_when_time_passes(house))]
             await _call_all(house)
             await queue.run(
                 dequeue_timeout=timedelta(seconds=LOOK_SECONDS),
                 heartbeat_timeout=timedelta(seconds=SILENT_SECONDS),
                 shutdown_on_listener_failure=True,
             )
-            stopping.cancel()
+            for task in beside:
+                task.cancel()
 
 
 @asynccontextmanager
@@ -151,6 +152,14 @@ async def _call_all(house: House) -> None:
     """Begin with everything that came due while nobody worked."""
     async with house.context().writing() as work:
         work.call(*(chore.name for chore in CHORES))
+
+
+async def _call_when_time_passes(house: House) -> None:
+    """Do in a sandbox what has come due by a step of its clock."""
+    while True:
+        await house.clock.moved.wait()
+        house.clock.moved.clear()
+        await _call_all(house)
 
 
 async def _stop_with(queue: PgQueuer, stop: asyncio.Event) -> None:

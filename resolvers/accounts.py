@@ -58,13 +58,13 @@ class SignedIn:
 
 def _tokens(ctx: Context, account: Account, session: Session, refresh_token: str) -> SignedIn:
     seconds = ctx.config[ACCESS_SECONDS]
-    access_token = ctx.tokens.issue(account, session, at=ctx.now(), seconds=seconds)
+    access_token = ctx.tokens.issue(account, session, at=ctx.now.wall(), seconds=seconds)
     return SignedIn(account, session, access_token, seconds, refresh_token)
 
 
 def _begin_session(ctx: Context, work: UnitOfWork, account: Account) -> tuple[Session, str]:
-    session = Session.begin(account, address=ctx.address, agent=ctx.agent, at=ctx.now(), config=ctx.config)
-    token, refresh_token = RefreshToken.issue(session, at=ctx.now())
+    session = Session.begin(account, address=ctx.address, agent=ctx.agent, at=ctx.now.wall(), config=ctx.config)
+    token, refresh_token = RefreshToken.issue(session, at=ctx.now.wall())
     work.add_all([session, token])
     return session, refresh_token
 
@@ -78,7 +78,7 @@ def _profile(ctx: Context, account: Account, role: Role) -> ClientProfile | Free
 async def register(ctx: Context, *, email: str, password: str, full_name: str, roles: list[Role]) -> SignedIn:
     """Become a client, a freelancer or both, and be signed in."""
     account = Account.register(email=email, password=password, full_name=full_name, roles=roles, at=ctx.now())
-    now = ctx.now()
+    now = ctx.now.wall()
     async with ctx.writing() as work:
         for throttle in await loaders.accounts.lock_throttles(work, [Throttle.of_newcomers(ctx.address)], now):
             throttle.must_have_room(now, ctx.config)
@@ -95,7 +95,7 @@ async def sign_in(ctx: Context, *, email: str, password: str) -> SignedIn:
     """Sign in; every failure sounds the same and takes the same time, whether or not there is such an account."""
     subjects = [Throttle.of_account(email), Throttle.of_address(ctx.address)]
     # The attempt is counted before the password is looked at: a thousand at once are a thousand attempts.
-    now, before = ctx.now(), {}
+    now, before = ctx.now.wall(), {}
     async with ctx.writing() as work:
         for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
             throttle.must_be_open(now, ctx.config)
@@ -110,7 +110,7 @@ async def sign_in(ctx: Context, *, email: str, password: str) -> SignedIn:
         account.must_be_able_to_sign_in(known)
         for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
             throttle.forgive(now, before[throttle.subject])
-        await loaders.accounts.end_oldest_sessions(work, account.id, ctx.now(), SESSIONS_MAX - 1)
+        await loaders.accounts.end_oldest_sessions(work, account.id, ctx.now.wall(), SESSIONS_MAX - 1)
         session, refresh_token = _begin_session(ctx, work, account)
     return _tokens(ctx, account, session, refresh_token)
 
@@ -122,7 +122,7 @@ async def refresh(ctx: Context, *, refresh_token: str) -> SignedIn:
         if held is None:
             raise SessionEnded
         used, session, account = held
-        fresh = session.rotate(used, at=ctx.now(), config=ctx.config)
+        fresh = session.rotate(used, at=ctx.now.wall(), config=ctx.config)
         if fresh is not None:
             work.add(fresh[0])
     # Refused only now: ending a replayed session has to be kept.
@@ -140,7 +140,7 @@ async def sign_out(ctx: Context, *, session_id: UUID | None = None) -> Session:
         session = await loaders.accounts.lock_session(work, wanted)
         if session.account_id != me.id:
             raise NotFound
-        session.end(ctx.now())
+        session.end(ctx.now.wall())
     return session
 
 
@@ -148,7 +148,7 @@ async def sign_out_everywhere(ctx: Context) -> Account:
     """End all of one's sessions, this one too."""
     async with ctx.writing() as work:
         account = await loaders.accounts.lock(work, ctx.me.id)
-        await loaders.accounts.end_sessions(work, account.id, ctx.now())
+        await loaders.accounts.end_sessions(work, account.id, ctx.now.wall())
     return account
 
 
@@ -157,7 +157,7 @@ async def change_password(ctx: Context, *, current_password: str, new_password: 
     known, subjects = ctx.me.password_hash, [Throttle.of_account(ctx.me.email)]
     with Checks() as check:
         check_password(check, new_password, "new_password")
-    now, before = ctx.now(), {}
+    now, before = ctx.now.wall(), {}
     async with ctx.writing() as work:
         for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
             throttle.must_have_room(now, ctx.config)
@@ -173,7 +173,7 @@ async def change_password(ctx: Context, *, current_password: str, new_password: 
         account.password_hash = hashed
         for throttle in await loaders.accounts.lock_throttles(work, subjects, now):
             throttle.forgive(now, before[throttle.subject])
-        await loaders.accounts.end_sessions(work, account.id, ctx.now())
+        await loaders.accounts.end_sessions(work, account.id, ctx.now.wall())
         session, refresh_token = _begin_session(ctx, work, account)
     return _tokens(ctx, account, session, refresh_token)
 
@@ -196,7 +196,7 @@ async def suspend(ctx: Context, *, account_id: UUID) -> Account:
     async with ctx.writing() as work:
         account = await loaders.accounts.lock(work, account_id)
         account.suspend(ctx.me, at=ctx.now())
-        await loaders.accounts.end_sessions(work, account.id, ctx.now())
+        await loaders.accounts.end_sessions(work, account.id, ctx.now.wall())
     return account
 
 
@@ -305,7 +305,7 @@ async def sweep(ctx: Context) -> int:
     """
     used = timedelta(days=ctx.config[SESSION_DAYS])
     async with ctx.writing() as work:
-        sessions = await loaders.accounts.drop_old_sessions(work, ctx.now() - KEPT, SWEEP_MAX)
-        tokens = await loaders.accounts.drop_used_tokens(work, ctx.now() - used, SWEEP_MAX)
-        throttles = await loaders.accounts.drop_throttles(work, ctx.now() - QUIET, SWEEP_MAX)
+        sessions = await loaders.accounts.drop_old_sessions(work, ctx.now.wall() - KEPT, SWEEP_MAX)
+        tokens = await loaders.accounts.drop_used_tokens(work, ctx.now.wall() - used, SWEEP_MAX)
+        throttles = await loaders.accounts.drop_throttles(work, ctx.now.wall() - QUIET, SWEEP_MAX)
     return sessions + tokens + throttles

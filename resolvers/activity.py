@@ -61,7 +61,7 @@ async def _news(ctx: Context, stream: str, last: int) -> Sequence[Event]:
         async with ctx.reading() as session:
             events = await loaders.activity.after(session, stream, last, EVENTS_MAX)
             if events and ctx.session_id is not None:
-                viewer = await loaders.accounts.signed_in(session, ctx.session_id, ctx.now())
+                viewer = await loaders.accounts.signed_in(session, ctx.session_id, ctx.now.wall())
                 if viewer is None:
                     raise Unauthenticated
     return events

@@ -1,6 +1,6 @@
 """What a verb is given: who asks, what time it is, and how to read, write and tell."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +38,23 @@ class Passwords(Protocol):
         """Verify a password, in the same time whether or not there is a hash to verify it against."""
 
 
+class Clock(Protocol):
+    """What time it is in the house. In a sandbox it may be ahead of the world's."""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether time may be let pass."""
+
+    def __call__(self) -> datetime:
+        """The time by which everything in the marketplace comes due."""
+
+    def wall(self) -> datetime:
+        """The world's time, by which people are signed in, and wait for being allowed to try again."""
+
+    async def catch_up(self) -> None:
+        """Take notice of all the time that was let pass until now."""
+
+
 @dataclass(frozen=True)
 class Context:
     """One operation's surroundings. Values and doors, no services: a verb imports the functions it calls."""
@@ -48,7 +65,7 @@ class Context:
     """When the access token ends that the caller came with."""
     address: str
     agent: str
-    now: Callable[[], datetime]
+    now: Clock
     config: Config
     reading: Reading
     transactions: async_sessionmaker[UnitOfWork]

@@ -30,6 +30,7 @@ described(
     MILESTONE_STARTED="The freelancer began to work on a milestone.",
     ATTACHMENT_ADDED="A party put a file with a contract.",
     ATTACHMENT_REMOVED="A party took a file off a contract.",
+    CLOCK_ADVANCED="An administrator let time pass in a sandbox.",
     WALLET_CHANGED="Something came into a wallet, left it, or moved in it.",
     TRANSFER_SUCCEEDED="A deposit or a withdrawal went through.",
     TRANSFER_FAILED="A deposit or a withdrawal did not go through.",

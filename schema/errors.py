@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+import models.clock
 import models.contracts
 import models.idempotency
 import models.ledger
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from schema.edges import Node
 
 _KNOWN = (
+    models.clock,
     models.contracts,
     models.idempotency,
     models.ledger,

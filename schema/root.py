@@ -18,6 +18,7 @@ from schema.accounts import (
     ProfileItem,
     Session,
 )
+from schema.clock import ClockMutations, ClockQueries
 from schema.contracts import Contract, ContractMutations, ContractQueries, ContractSubscriptions, Milestone
 from schema.edges import NODES_MAX, Connection, Node, anything, asker, everything, many, one, page, part
 from schema.errors import Refuses
@@ -62,12 +63,12 @@ class NodeQueries:
 
 
 @strawberry.type(description="What can be asked.")
-class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQueries):
+class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQueries, ClockQueries):
     pass
 
 
 @strawberry.type(description="What can be done. Each answers with the thing as it is afterwards, or with `Refused`.")
-class Mutation(AccountMutations, JobMutations, ProposalMutations, ContractMutations, MediaMutations):
+class Mutation(AccountMutations, JobMutations, ProposalMutations, ContractMutations, MediaMutations, ClockMutations):
     pass
 
 

@@ -133,9 +133,10 @@ async def shared_house(settings: Settings) -> AsyncIterator[House]:
 @pytest.fixture
 def clock(shared_house: House) -> Clock:
     """The clock of this test's house."""
-    assert isinstance(shared_house.clock, Clock)
-    shared_house.clock.ahead = timedelta()
-    return shared_house.clock
+    world = shared_house.clock.world
+    assert isinstance(world, Clock)
+    world.ahead = timedelta()
+    return world
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ class Journey:
             self.people[example.becomes] = await self.whoever(answer["data"]["register"]["accessToken"])
 
     async def whoever(self, token: str) -> Account | None:
-        claims = self.house.keys.verify(token, at=self.house.clock())
+        claims = self.house.keys.verify(token, at=self.house.clock.wall())
         return await self.house.account_of(claims.session_id)
 
 

@@ -69,6 +69,7 @@ def test_what_is_needed_is_missed_by_name(name, value):
         ("WORKUP_COMPILED", "off", "compiled", False),
         ("WORKUP_GRAPHIQL", "off", "graphiql", False),
         ("WORKUP_DEMO", "on", "demo", True),
+        ("WORKUP_SANDBOX_CLOCK", "on", "sandbox_clock", True),
         ("WORKUP_LOG_LEVEL", "debug", "log_level", "DEBUG"),
         ("WORKUP_LOG_JSON", "on", "log_json", True),
         ("WORKUP_DB_CONNECTIONS", "1", "db_connections", 1),

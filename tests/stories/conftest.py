@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,27 @@ async def site(
 ) -> AsyncIterator[Site]:
     """A site where nothing breaks: whatever is said in its logs as an error is one."""
     url = await new_database("stories")
-    await asyncio.to_thread(migrate.to_head, url)
-    logs = tmp_path_factory.mktemp("site")
-    told = environment(url, addresses.redis_url, f"{url.rpartition('/')[2]}:", logs)
+    told = environment(url, addresses.redis_url, f"{url.rpartition('/')[2]}:", tmp_path_factory.mktemp("site"))
+    async with running(told) as made:
+        yield made
+
+
+@pytest.fixture
+async def sandbox(
+    addresses: servers.Addresses, new_database: Callable[[str], Awaitable[str]], tmp_path: Path
+) -> AsyncIterator[Site]:
+    """A site of its own, where time may be let pass."""
+    url = await new_database("sandbox")
+    told = environment(url, addresses.redis_url, f"{url.rpartition('/')[2]}:", tmp_path)
+    async with running({**told, "WORKUP_SANDBOX_CLOCK": "on"}) as made:
+        yield made
+
+
+@asynccontextmanager
+async def running(told: dict[str, str]) -> AsyncIterator[Site]:
+    """Two servers and a worker that say nothing wrong, and end well."""
+    await asyncio.to_thread(migrate.to_head, told["DATABASE_URL"])
+    logs = Path(told["WORKUP_HOME"])
     made = Site(
         told, Server(told, logs / "a.log"), Server(told, logs / "b.log"), Process("work", told, logs / "worker.log")
     )

@@ -32,6 +32,7 @@ PROTOCOL = "graphql-transport-ws"
 
 SHOWN = {
     "Account": "id email roles suspendedAt",
+    "Clock": "now aheadSeconds",
     "Contract": """
         id state title bid { amount currency } freelancerFeeBps clientFeeBps client { id } freelancer { id }
         milestones { id position description state dueOn amount { amount } }
