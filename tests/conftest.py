@@ -40,6 +40,14 @@ Hears = Callable[..., AbstractAsyncContextManager[None]]
 HEARD_SECONDS = 10.0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What may be said of the generated operations (`tests/schema/test_two_paths.py`)."""
+    group = parser.getgroup("two paths")
+    group.addoption("--cases", type=int, default=2_000, help="how many operations are asked in both ways")
+    group.addoption("--seed", type=int, default=1, help="what the operations and the rows are made of")
+    group.addoption("--case", type=int, default=None, help="the number of the one operation to ask")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     servers.share(node)

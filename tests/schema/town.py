@@ -1,0 +1,202 @@
+"""A town where everybody lives at once: a database full of a crowd, and both ways of asking about it."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from graphql import GraphQLObjectType, GraphQLSchema, get_named_type
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from models.base import Base
+from ops.app import House, wall_clock
+from ops.settings import Settings
+from ops.transport.asked import Asked
+from ops.transport.errors import Rejected, present
+from ops.transport.operations import Operations
+from schema import root
+from schema.edges import BY_NOUN
+from schema.limits import Limits
+from schema.scalars import id_of
+from tests.make.crowd import CATALOGUE, Crowd, Viewer, crowd
+from tests.schema.authors import Case, Stock, case
+from tests.schema.differ import Differ
+
+IDS_AT_ONCE = 100
+OWNERS_ASKED = 25
+"""Of how many owners the pages are read for their cursors."""
+
+
+@dataclass
+class Town:
+    """A house full of people, and what is known of it."""
+
+    house: House
+    crowd: Crowd
+    viewers: dict[str, Viewer]
+    schema: GraphQLSchema
+    operations: Operations
+    stock: Stock
+    seed: int
+
+    def case(self, number: int) -> Case:
+        """The case of this number."""
+        return case(self.schema, self.stock, self.seed, number)
+
+    async def ask(self, case: Case, *, compiled: bool) -> bytes:
+        """Ask something in one of the two ways, and give the bytes that are sent."""
+        asked = Asked(case.document, case.values, case.name, {})
+        return await answered(self.operations, self.house, self.viewers[case.viewer], asked, compiled=compiled)
+
+    def differ(self) -> Differ:
+        """Somebody who asks both ways."""
+        return Differ(
+            lambda case: self.ask(case, compiled=False),
+            lambda case: self.ask(case, compiled=True),
+        )
+
+
+@asynccontextmanager
+async def settled(settings: Settings, seed: int) -> AsyncIterator[Town]:
+    """Let everybody move into an empty database, and find out what there is to ask."""
+    now = wall_clock()
+    # What is asked twice is asked at the same moment.
+    house = House.of(settings, lambda: now)
+    built = root.build()
+    core: GraphQLSchema = built._schema
+    operations = Operations(built, Limits())
+    made = await move_in(settings.database_url, seed, now)
+    async with house.open(with_bell=False):
+        stock = await Surveyor(operations, core, house, made).survey()
+        yield Town(house, made, made.viewers(), core, operations, stock, seed)
+
+
+def compiled_of(operations: Operations) -> int:
+    """How many operations were answered the short way so far."""
+    return operations.taken["compiled"]
+
+
+async def answered(operations: Operations, house: House, viewer: Viewer, asked: Asked, *, compiled: bool) -> bytes:
+    """Ask the schema something as somebody: what is sent."""
+    context = house.context(viewer.account, session_id=viewer.session_id)
+    try:
+        operation = operations.prepare(asked)
+    except Rejected as rejection:
+        return orjson.dumps({"errors": present(rejection.errors)})
+    return orjson.dumps(await operations.run(operation, context, compiled=compiled))
+
+
+async def move_in(database_url: str, seed: int, now: datetime) -> Crowd:
+    """Put a crowd into an empty database."""
+    # What moves in the books is weighed by triggers; what people have here they have from nowhere.
+    unbound = {"server_settings": {"session_replication_role": "replica"}}
+    engine = create_async_engine(database_url, connect_args=unbound)
+    try:
+        async with engine.begin() as connection:
+            words = [await connection.scalars(sa.select(kind.__table__.c.id).order_by("id")) for kind in CATALOGUE]
+            made = crowd(seed, now, *(list(keys) for keys in words))
+            for table in Base.metadata.sorted_tables:
+                if values := [_values(row) for row in made.rows if row.__table__ is table]:
+                    await connection.execute(sa.insert(table), values)
+            await connection.execute(sa.text("analyze"))
+    finally:
+        await engine.dispose()
+    return made
+
+
+def _values(row: Base) -> dict[str, Any]:
+    mapper = sa.inspect(type(row))
+    return {column.key: vars(row).get(mapper.get_property_by_column(column).key) for column in mapper.local_table.c}
+
+
+class Surveyor:
+    """Finds out what there is to ask for, by asking for it in the ordinary way."""
+
+    def __init__(self, operations: Operations, schema: GraphQLSchema, house: House, crowd: Crowd) -> None:
+        self.operations, self.schema, self.house = operations, schema, house
+        self.viewers = crowd.viewers()
+        self.every: list[str] = [id_of(row) for row in crowd.rows if getattr(row, "noun", None) in BY_NOUN]
+        self.every += [f"category_{key.hex}" for key in crowd.categories] + [f"skill_{key.hex}" for key in crowd.skills]
+
+    async def survey(self) -> Stock:
+        """Find out everything."""
+        seen = {name: await self._seen(viewer) for name, viewer in self.viewers.items()}
+        nouns = {
+            one.rpartition("_")[0]: kind for known in seen.values() for kind, ids in known.items() for one in ids[:1]
+        }
+        ids: dict[str, list[str]] = {}
+        for one in self.every:
+            if kind := nouns.get(one.rpartition("_")[0]):
+                ids.setdefault(kind, []).append(one)
+        cursors = {name: places for name, places in [*[await one for one in self._places(seen)]] if places}
+        return Stock(list(self.viewers), ids, seen, nouns, cursors)
+
+    async def _seen(self, viewer: Viewer) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for at in range(0, len(self.every), IDS_AT_ONCE):
+            data = await self._ask(
+                viewer, "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", self.every[at : at + IDS_AT_ONCE]
+            )
+            for node in filter(None, data["nodes"]):
+                found.setdefault(node["__typename"], []).append(node["id"])
+        return found
+
+    def _places(self, seen: dict[str, dict[str, list[str]]]) -> Iterable[Any]:
+        """Read the cursors of every list there is."""
+        roots = self._roots()
+        for kind in self.schema.type_map.values():
+            if not isinstance(kind, GraphQLObjectType):
+                continue
+            for name, known in kind.fields.items():
+                if {"first", "after"} <= set(known.args):
+                    yield self._cursors(kind, name, roots.get(kind.name), seen)
+
+    def _roots(self) -> dict[str, str]:
+        """How the types are reached that are there without being asked for by an id."""
+        query = self.schema.query_type
+        assert query is not None
+        found = {query.name: "{} {}"}
+        for name, known in query.fields.items():
+            target = get_named_type(known.type)
+            if not known.args and isinstance(target, GraphQLObjectType):
+                found[target.name] = f"{name} {{{{ {{}} }}}}"
+        return found
+
+    async def _cursors(
+        self, kind: GraphQLObjectType, name: str, root: str | None, seen: dict[str, dict[str, list[str]]]
+    ) -> tuple[str, list[str]]:
+        found: dict[str, None] = {}
+        page = f"{name}(first: 20) {{ edges {{ cursor }} }}"
+        for viewer, known in seen.items():
+            if root is not None:
+                text, ids = (
+                    "query ($ids: [ID!]!) { nodes(ids: $ids) { id } " + root.replace("{} {}", "{}").format(page) + " }",
+                    [],
+                )
+            else:
+                ids = known.get(kind.name, [])[:OWNERS_ASKED]
+                text = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on {kind.name} {{ {page} }} }} }}"
+            data = await self._ask(self.viewers[viewer], text, ids)
+            found |= dict.fromkeys(_cursors_in(data))
+        return f"{kind.name}.{name}", list(found)
+
+    async def _ask(self, viewer: Viewer, text: str, ids: Sequence[str]) -> dict[str, Any]:
+        asked = Asked(text, {"ids": ids}, None, {})
+        answer = orjson.loads(await answered(self.operations, self.house, viewer, asked, compiled=False))
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+
+def _cursors_in(value: Any) -> Iterable[str]:
+    if isinstance(value, dict):
+        if "cursor" in value:
+            yield value["cursor"]
+        for one in value.values():
+            yield from _cursors_in(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _cursors_in(one)
