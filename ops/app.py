@@ -41,6 +41,8 @@ from ops.database import Database
 from ops.demo import PASSWORD
 from ops.health import Health
 from ops.hub import RedisHub
+from ops.payments import Till
+from ops.sandbox import Sandbox
 from ops.settings import Settings
 from ops.transport import GraphQLApp
 from ops.transport.http import PREFLIGHTED
@@ -65,12 +67,14 @@ class House:
     seal: Seal
     depot: Depot
     clock: HouseClock
+    provider: Sandbox | None = None
 
     @classmethod
     def of(cls, settings: Settings, world: Callable[[], datetime] = wall_clock) -> "House":
         """Make everything ready to be opened."""
         seal = Seal(settings.secret)
         database = Database.at(settings.database_url, connections=settings.db_connections, role=settings.db_role)
+        clock = HouseClock(world, database.reading, is_sandbox=settings.sandbox_clock)
         return cls(
             settings,
             database,
@@ -84,7 +88,8 @@ class House:
                 Addresses(seal, settings.media_origin),
                 settings.media_spool,
             ),
-            HouseClock(world, database.reading, is_sandbox=settings.sandbox_clock),
+            clock,
+            Sandbox.of(settings, clock) if settings.payments_provider else None,
         )
 
     @asynccontextmanager
@@ -101,6 +106,8 @@ class House:
                 await asyncio.wait([following])
             if with_bell:
                 await self.hub.stop()
+            if self.provider is not None:
+                await self.provider.close()
             await self.depot.close()
             await self.database.engine.dispose()
 
@@ -119,6 +126,7 @@ class House:
             depot=self.depot,
             tokens=self.keys,
             passwords=self.passwords,
+            provider=self.provider,
             **given,
         )
 
@@ -219,6 +227,7 @@ def build(house: House) -> Front:
         Route("/graphql", graphql),
         WebSocketRoute("/graphql", graphql),
         *health.routes(),
+        *Till(house.context, house.clock.wall, settings.webhook_secret).routes(),
         *(graphiql.routes() if settings.graphiql else []),
     ]
     return Front(Starlette(routes=routes, middleware=_middleware(settings), lifespan=lifespan), media)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ KEY_BYTES = 32
 SECRET_CHARS_MIN = 32
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 HOME = Path(__file__).parents[1] / ".workup"
+PROVIDERS = ("sandbox",)
+BEHAVIOURS = ("succeed", "fail", "delay", "delayed-failure", "time-out", "repeat")
+"""What the payment sandbox can be told to do."""
 MEDIA = "media"
 """The directory that uploads are kept in, at home, unless they are kept elsewhere."""
 
@@ -71,6 +75,16 @@ class Settings:
     media_spool: Path | None = None
     upload_user: str | None = None
     upload_password: str | None = None
+    payments_provider: str | None = None
+    payments_secret: bytes | None = None
+    payments_webhook: str = ""
+    sandbox: str = "succeed"
+    sandbox_seconds: int = 2
+
+    @property
+    def webhook_secret(self) -> bytes:
+        """What webhooks are signed with: as agreed with the provider, or, for the sandbox, made of our own secret."""
+        return self.payments_secret or hmac.digest(self.secret, b"payments", "sha256")
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
@@ -110,6 +124,11 @@ class Settings:
             media_spool=Path(spool) if (spool := environment.get("WORKUP_MEDIA_SPOOL")) else None,
             upload_user=environment.get("UPLOAD_USER") or None,
             upload_password=environment.get("UPLOAD_PASSWORD") or None,
+            payments_provider=_one_of(environment, "WORKUP_PAYMENTS_PROVIDER", PROVIDERS),
+            payments_secret=_payments_secret(environment),
+            payments_webhook=environment.get("WORKUP_PAYMENTS_WEBHOOK") or cls.payments_webhook,
+            sandbox=_one_of(environment, "WORKUP_SANDBOX", BEHAVIOURS) or cls.sandbox,
+            sandbox_seconds=_number(environment, "WORKUP_SANDBOX_SECONDS", 0, 3_600, cls.sandbox_seconds),
         )
 
 
@@ -168,6 +187,20 @@ def _level(environment: Mapping[str, str]) -> str:
     if level not in LEVELS:
         raise BadSettings(f"WORKUP_LOG_LEVEL is one of {', '.join(LEVELS)}, not {level}")
     return level
+
+
+def _one_of(environment: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
+    text = environment.get(name) or None
+    if text is not None and text not in known:
+        raise BadSettings(f"{name} is one of {', '.join(known)}, not {text}")
+    return text
+
+
+def _payments_secret(environment: Mapping[str, str]) -> bytes | None:
+    said = environment.get("WORKUP_PAYMENTS_SECRET") or None
+    if said is not None and len(said) < SECRET_CHARS_MIN:
+        raise BadSettings(f"WORKUP_PAYMENTS_SECRET has at least {SECRET_CHARS_MIN} characters")
+    return None if said is None else said.encode()
 
 
 def _words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
     told = {
         "WORKUP_DEMO": "on",
         "WORKUP_SANDBOX_CLOCK": environment.get("WORKUP_DEMO") or "on",
+        "WORKUP_PAYMENTS_PROVIDER": "sandbox",
         **secrets,
         **environment,
         # As seen from here; the children run elsewhere.

@@ -27,6 +27,7 @@ import resolvers.calls
 import resolvers.idempotency
 import resolvers.jobs
 import resolvers.media
+import resolvers.transfers
 from ops.app import House
 from ops.database import SERVER_SETTINGS
 from resolvers.context import Context
@@ -75,6 +76,7 @@ CHORES = (
     Chore(resolvers.media.sweep, every_seconds=60),
     Chore(resolvers.idempotency.sweep, every_seconds=300),
     Chore(resolvers.calls.sweep, every_seconds=300),
+    Chore(resolvers.transfers.ask_due),
 )
 """Everything that happens by itself."""
 

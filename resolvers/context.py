@@ -19,6 +19,7 @@ from models.base import Audience
 from models.config import Config
 from models.errors import OutcomeUnknown, Unauthenticated
 from resolvers.hub import Hub
+from resolvers.provider import Provider
 
 
 class Tokens(Protocol):
@@ -75,6 +76,8 @@ class Context:
     depot: Depot
     tokens: Tokens
     passwords: Passwords
+    provider: Provider | None = None
+    """Who carries money to and from here, if anybody does."""
     remarks: dict[str, Any] = field(default_factory=dict)
     """What the answer carries beside its data, under `extensions`."""
 

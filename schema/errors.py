@@ -9,6 +9,7 @@ import models.clock
 import models.contracts
 import models.idempotency
 import models.ledger
+import models.transfers
 import resolvers.hub
 import resolvers.media
 from models.errors import Problem, Refusal, Stale, every_refusal
@@ -21,6 +22,7 @@ _KNOWN = (
     models.contracts,
     models.idempotency,
     models.ledger,
+    models.transfers,
     resolvers.hub,
     resolvers.media,
 )  # importing them defines every refusal there is

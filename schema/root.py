@@ -9,6 +9,7 @@ import loaders.jobs
 import loaders.media
 import loaders.payments
 import loaders.proposals
+import loaders.transfers
 from schema.accounts import (
     Account,
     AccountMutations,
@@ -27,6 +28,7 @@ from schema.media import MediaMutations, Upload
 from schema.payments import PaymentSubscriptions, Wallet
 from schema.proposals import Proposal, ProposalMutations, ProposalQueries, ProposalSubscriptions
 from schema.scalars import CONFIG
+from schema.transfers import Transfer, TransferMutations
 
 SESSIONS_ASSUMED = 100
 """No rule says where one may be signed in at once; few are in more places than this."""
@@ -40,6 +42,9 @@ class Viewer:
     )
     jobs: Connection[Job] = page("The jobs you offer, drafts too, the latest first.", loaders.jobs.of_client)
     wallet: Wallet = one("Your money.", loaders.payments.wallet, "id")
+    transfers: Connection[Transfer] = page(
+        "Your deposits and withdrawals, the latest first.", loaders.transfers.of_account
+    )
     proposals: Connection[Proposal] = page("The proposals you made, the latest first.", loaders.proposals.of_freelancer)
 
     uploads: Connection[Upload] = page(
@@ -68,7 +73,15 @@ class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQu
 
 
 @strawberry.type(description="What can be done. Each answers with the thing as it is afterwards, or with `Refused`.")
-class Mutation(AccountMutations, JobMutations, ProposalMutations, ContractMutations, MediaMutations, ClockMutations):
+class Mutation(
+    AccountMutations,
+    JobMutations,
+    ProposalMutations,
+    ContractMutations,
+    MediaMutations,
+    TransferMutations,
+    ClockMutations,
+):
     pass
 
 

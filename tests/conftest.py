@@ -115,6 +115,10 @@ async def settings(
         media_url=tmp_path_factory.mktemp("media").as_uri(),
         upload_user="machine",
         upload_password="a password that only the tests know",
+        payments_provider="sandbox",
+        payments_secret=b"a secret that the tests share with the provider",
+        # Later than any test: what is late is late by the clock of the house, which tests may move.
+        sandbox_seconds=3_600,
     )
 
 

@@ -6,6 +6,7 @@ from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
 from tests.make.ledger import give
 from tests.make.media import upload
 from tests.make.proposals import proposal, proposal_words
+from tests.make.transfers import transfer, transfer_words
 
 __all__ = [
     "CATEGORY_ID",
@@ -25,5 +26,7 @@ __all__ = [
     "profiles",
     "proposal",
     "proposal_words",
+    "transfer",
+    "transfer_words",
     "upload",
 ]

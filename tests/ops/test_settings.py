@@ -77,6 +77,11 @@ def test_what_is_needed_is_missed_by_name(name, value):
         ("WORKUP_PASSWORD_MEMORY_KIB", "32", "password_memory_kib", 32),
         ("WORKUP_PASSWORD_MEMORY_KIB", "1048576", "password_memory_kib", 1_048_576),
         ("WORKUP_CHANNEL_PREFIX", "blue:", "channel_prefix", "blue:"),
+        ("WORKUP_PAYMENTS_PROVIDER", "sandbox", "payments_provider", "sandbox"),
+        ("WORKUP_PAYMENTS_SECRET", "p" * 32, "payments_secret", b"p" * 32),
+        ("WORKUP_PAYMENTS_WEBHOOK", "https://a.example/w", "payments_webhook", "https://a.example/w"),
+        ("WORKUP_SANDBOX", "time-out", "sandbox", "time-out"),
+        ("WORKUP_SANDBOX_SECONDS", "0", "sandbox_seconds", 0),
     ],
 )
 def test_each_variable_sets_its_own_field_and_no_other(name, text, field, value):
@@ -116,6 +121,10 @@ def test_an_empty_variable_is_none(name):
         ("WORKUP_INTROSPECTION", "1"),
         ("WORKUP_GRAPHIQL", "true"),
         ("WORKUP_LOG_JSON", "no"),
+        ("WORKUP_PAYMENTS_PROVIDER", "bank"),
+        ("WORKUP_PAYMENTS_SECRET", "p" * 31),
+        ("WORKUP_SANDBOX", "SUCCEED"),
+        ("WORKUP_SANDBOX_SECONDS", "3601"),
     ],
 )
 def test_what_is_said_wrongly_is_refused_by_name(name, text):
@@ -130,13 +139,23 @@ def test_a_secret_is_long_enough_not_to_be_guessed():
     assert of(WORKUP_SECRET="s" * 33).secret == b"s" * 33
 
 
+def test_webhooks_are_signed_with_what_was_agreed_upon_or_with_what_only_this_installation_knows():
+    own, other = of(), of(WORKUP_SECRET="t" * 32)
+
+    assert of(WORKUP_PAYMENTS_SECRET="p" * 32).webhook_secret == b"p" * 32
+    assert own.webhook_secret == of().webhook_secret != other.webhook_secret
+    assert own.webhook_secret != own.secret
+
+
 def test_a_refused_secret_is_not_repeated():
     with pytest.raises(BadSettings) as short:
         of(WORKUP_SECRET="hush")
     with pytest.raises(BadSettings) as wrong:
         of(WORKUP_SIGNING_KEYS="one:hush")
+    with pytest.raises(BadSettings) as other:
+        of(WORKUP_PAYMENTS_SECRET="hush")
 
-    assert "hush" not in f"{short.value} {wrong.value}"
+    assert "hush" not in f"{short.value} {wrong.value} {other.value}"
 
 
 # Keys

@@ -44,6 +44,7 @@ SHOWN = {
     """,
     "Refused": "code message field retryable retryAfterSeconds problems { field message } current { __typename id }",
     "Session": "id endedAt",
+    "Transfer": "id kind purse state reason reference amount { amount }",
     "Upload": "id state name size mimeType sha256 url availableActions",
     "UploadTicket": "url method headers { name value } expiresAt upload { id state }",
     "SignedIn": "accessToken accessSeconds refreshToken account { id roles } session { id }",
