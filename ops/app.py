@@ -16,7 +16,6 @@ from uuid import UUID
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import HTTPConnection
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -45,9 +44,11 @@ from ops.payments import Till
 from ops.sandbox import Sandbox
 from ops.settings import Settings
 from ops.transport import GraphQLApp
-from ops.transport.http import PREFLIGHTED
+from ops.transport.http import PREFLIGHTED, Caller
 from ops.transport.record import REQUEST_ID
 from resolvers.context import Context
+
+GRAPHQL_PATH = "/graphql"
 
 
 def wall_clock() -> datetime:
@@ -130,20 +131,22 @@ class House:
             **given,
         )
 
-    async def context_for(self, connection: HTTPConnection, authorization: str | None) -> Context:
+    async def context_for(self, caller: Caller, authorization: str | None) -> Context:
         """The surroundings of an operation that came over the network, with whoever its token names."""
-        caller: dict[str, Any] = {
-            "address": connection.client.host if connection.client else "",
-            "agent": connection.headers.get("user-agent", ""),
-        }
         token = bearer(authorization)
         if token is None:
-            return self.context(**caller)
+            return self.context(address=caller.address, agent=caller.agent)
         claims = self.keys.verify(token, at=self.clock.wall())
         viewer = await self.account_of(claims.session_id)
         if viewer is None:
             raise BadToken
-        return self.context(viewer, session_id=claims.session_id, expires_at=claims.expires_at, **caller)
+        return self.context(
+            viewer,
+            session_id=claims.session_id,
+            expires_at=claims.expires_at,
+            address=caller.address,
+            agent=caller.agent,
+        )
 
     async def account_of(self, session_id: UUID) -> Account | None:
         """Who is signed in with a session, if it is live."""
@@ -221,31 +224,33 @@ def build(house: House) -> Front:
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with house.open():
             drain_before_exit(drain)
-            yield wire.state(media.counter)
+            yield wire.state(media.counter, short)
 
+    cors = CORSMiddleware(_nowhere, **_cors(settings)) if settings.origins else None
+    short = graphql.short(GRAPHQL_PATH, cors=cors, trusted_proxies=settings.trusted_proxies)
+    middleware = [Middleware(CORSMiddleware, **_cors(settings))] if settings.origins else []
     routes = [
-        Route("/graphql", graphql),
-        WebSocketRoute("/graphql", graphql),
+        Route(GRAPHQL_PATH, graphql),
+        WebSocketRoute(GRAPHQL_PATH, graphql),
         *health.routes(),
         *Till(house.context, house.clock.wall, settings.webhook_secret).routes(),
         *(graphiql.routes() if settings.graphiql else []),
     ]
-    return Front(Starlette(routes=routes, middleware=_middleware(settings), lifespan=lifespan), media)
+    return Front(Starlette(routes=routes, middleware=middleware, lifespan=lifespan), media)
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
-    if not settings.origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["content-type", REQUEST_ID, *PREFLIGHTED],
-            expose_headers=[REQUEST_ID],
-            max_age=86_400,
-        )
-    ]
+def _cors(settings: Settings) -> dict[str, Any]:
+    return {
+        "allow_origins": settings.origins,
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["content-type", REQUEST_ID, *PREFLIGHTED],
+        "expose_headers": [REQUEST_ID],
+        "max_age": 86_400,
+    }
+
+
+async def _nowhere(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Stand where an application would."""
 
 
 def drain_before_exit(drain: Callable[[], Awaitable[None]]) -> None:

@@ -1,24 +1,48 @@
-"""How the few bytes that are asked for all the time leave without an application being called.
+"""How what is asked for all the time is answered without the application being called.
 
-uvicorn reads a request as ever. When it turns out to be a plain one for something at hand, the answer is written at
-once: no task, no scope, no messages. Everything else goes its usual way. See docs/decisions/0010-public-files.md.
+uvicorn reads a request as ever. When it turns out to be a plain one for a file at hand, the answer is written at once:
+no task, no scope, no messages (docs/decisions/0010-public-files.md). A plain POST that has come whole, and that whoever
+answers such takes, is answered by a task of its own. Everything else goes its usual way, as an ASGI application.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
+from typing import Protocol as Form
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 STATE = "quick"
 """Where the application leaves its `Quick` in the state of its lifespan."""
 
-Quick: TypeAlias = Callable[[bytes, list[tuple[bytes, bytes]]], tuple[bytes, bytes] | None]
-"""Given the target and the headers of a GET, the head of the answer, but for its last lines, and the body, if any."""
+SHORT = "short"
+"""Where it leaves its `Short`."""
+
+BODY_BYTES_MAX = 32_768
+"""A longer body goes the usual way, which takes it in piece by piece."""
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+Ready: TypeAlias = tuple[bytes, bytes]
+"""The head of an answer, but for its last lines, and the body, if any."""
+
+Quick: TypeAlias = Callable[[bytes, Headers], Ready | None]
+"""Given the target and the headers of a GET, the answer, if it is at hand."""
+
+
+class Short(Form):
+    """Answers plain POSTs to one address."""
+
+    @property
+    def target(self) -> bytes:
+        """The address."""
+
+    def answer(self, headers: Headers, body: bytes, address: str | None) -> Awaitable[Ready] | None:
+        """Begin to answer, or leave it to the usual way; the address is that of whoever is connected."""
 
 
 class Done(RequestResponseCycle):
-    """A request that is answered already, for those who look at the last one."""
+    """A request that is answered already, or here, for those who look at the last one."""
 
     def __init__(self) -> None:
         self.response_complete = True
@@ -28,41 +52,112 @@ class Done(RequestResponseCycle):
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 with a short way for what is at hand."""
+    """HTTP/1.1 with short ways for what is at hand and for what has come whole."""
+
+    short: Short | None = None
+    held: bytes | None = None
+    """The body so far of a request that may go the short way: whether it does is known when it has come whole."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Know what there is."""
+        super().connection_made(transport)
+        self.short = self.app_state.get(SHORT)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a piece; a request that has not come whole with it goes the usual way."""
+        super().data_received(data)
+        if self.held is not None:
+            self._go_the_usual_way()
 
     def on_headers_complete(self) -> None:
-        """Answer now, or do as ever."""
-        if not self._answered():
+        """Answer now, hold it until it is whole, or do as ever."""
+        if self.short is not None and self.url == self.short.target and self._is_plain(b"POST"):
+            self.held = b""
+        elif not self._answered():
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Hold it with the rest, or do as ever."""
+        if self.held is None:
+            super().on_body(body)
+            return
+        self.held += body
+        if len(self.held) > BODY_BYTES_MAX:
+            self._go_the_usual_way()
+
+    def on_message_complete(self) -> None:
+        """Answer what was held, or do as ever."""
+        if self.held is None:
+            super().on_message_complete()
+            return
+        assert self.short is not None
+        answer = self.short.answer(self.headers, self.held, self.client[0] if self.client else None)
+        if answer is None:
+            self._go_the_usual_way()
+            super().on_message_complete()
+            return
+        self.held = None
+        cycle = self.cycle = Done()
+        cycle.response_complete = False
+        task = self.loop.create_task(self._write(answer, cycle))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _go_the_usual_way(self) -> None:
+        body, self.held = self.held, None
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
+
+    async def _write(self, answer: Awaitable[Ready], cycle: Done) -> None:
+        try:
+            head, body = await answer
+        except Exception:
+            self.logger.exception("Exception on the short way")
+            self.transport.close()
+            return
+        if cycle.disconnected:
+            return
+        self._send(head if cycle.keep_alive else head + b"connection: close\r\n", body)
+        cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _is_plain(self, method: bytes) -> bool:
+        parser, last = self.parser, cast("RequestResponseCycle | None", self.cycle)
+        return (
+            parser.get_method() == method
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            # One answer after the other, and only to those who take them.
+            and (last is None or last.response_complete)
+            and not self.expect_100_continue
+            and self.limit_concurrency is None
+            and not self.transport.is_closing()
+            and self.transport.get_write_buffer_size() == 0
+        )
 
     def _answered(self) -> bool:
         quick: Quick | None = self.app_state.get(STATE)
-        parser, last = self.parser, cast("RequestResponseCycle | None", self.cycle)
-        if (
-            quick is None
-            or parser.get_method() != b"GET"
-            or parser.get_http_version() != "1.1"
-            or not parser.should_keep_alive()
-            or parser.should_upgrade()
-            # One answer after the other, and only to those who take them.
-            or (last is not None and not last.response_complete)
-            or self.transport.is_closing()
-            or self.transport.get_write_buffer_size() > 0
-        ):
+        if quick is None or not self._is_plain(b"GET"):
             return False
         answer = quick(self.url, self.headers)
         if answer is None:
             return False
-        head, body = answer
-        for name, value in self.server_state.default_headers:
-            head += name + b": " + value + b"\r\n"
-        self.transport.writelines((head + b"\r\n", body))
+        self._send(*answer)
         if not isinstance(self.cycle, Done):
             self.cycle = Done()
         self.on_response_complete()
         return True
 
+    def _send(self, head: bytes, body: bytes) -> None:
+        for name, value in self.server_state.default_headers:
+            head += name + b": " + value + b"\r\n"
+        self.transport.writelines((head + b"\r\n", body))
 
-def state(quick: Quick) -> dict[str, Any]:
-    """What a lifespan yields for the short way to be taken."""
-    return {STATE: quick}
+
+def state(quick: Quick, short: Short | None = None) -> dict[str, Any]:
+    """What a lifespan yields for the short ways to be taken."""
+    return {STATE: quick} if short is None else {STATE: quick, SHORT: short}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import strawberry
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -11,7 +12,8 @@ from strawberry.http.websocket_origin import normalize_allowed_origins
 
 from ops.transport.http import HTTP, ContextFor, Page
 from ops.transport.operations import Gate, Operations
-from ops.transport.record import Observe, request_id
+from ops.transport.record import REQUEST_ID, Observe, request_id
+from ops.transport.short import Short
 from ops.transport.websocket import RESTARTING, ExpiresAt, Socket, context_expires_at, origin_allowed
 from schema.limits import Limits
 
@@ -59,6 +61,10 @@ class GraphQLApp:
         else:
             await self._attend(WebSocket(scope, receive, send))
 
+    def short(self, target: str, *, cors: CORSMiddleware | None = None, trusted_proxies: str = "") -> Short:
+        """What answers the plain requests to this address, where uvicorn lets it; to the same effect."""
+        return Short(self._http, target, cors, trusted_proxies)
+
     @property
     def limits(self) -> Limits:
         """What one operation may ask for; may be set while running."""
@@ -98,7 +104,7 @@ class GraphQLApp:
         socket = Socket(websocket, self._operations, self._context_for, self._expires_at, self._observe)
         self._sockets.add(socket)
         try:
-            with request_id(websocket.headers):
+            with request_id(websocket.headers.get(REQUEST_ID, "")):
                 await socket.serve()
         finally:
             self._sockets.discard(socket)

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from graphql import OperationType
@@ -20,11 +21,13 @@ from starlette.responses import Response
 from ops.transport.asked import Asked, asked, asked_by_get, read_json
 from ops.transport.errors import BUSY, INTERNAL, RETRY_AFTER, UNAUTHENTICATED, Rejected, present, rejected
 from ops.transport.operations import Answer, Operation, Operations
-from ops.transport.record import REQUEST_ID, Observe, Record, recorded, request_id
+from ops.transport.record import REQUEST_ID, Observe, recorded, request_id
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 HTML = "text/html"
+OFFERS = (JSON, GRAPHQL)
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 BODY_SECONDS_MAX = 30
 """A body that takes longer to arrive is somebody holding the connection."""
@@ -51,10 +54,34 @@ STATUSES = {
 }
 """How HTTP says it when an operation never began for one of these reasons, whatever the media type."""
 
-ContextFor: TypeAlias = Callable[[HTTPConnection, str | None], Awaitable[Any]]
-"""Makes the context of one operation from the connection and its Authorization, or refuses by raising."""
+
+class Caller(NamedTuple):
+    """From where somebody calls, and with which program."""
+
+    address: str
+    agent: str
+
+    @classmethod
+    def on(cls, connection: HTTPConnection) -> "Caller":
+        """Who is at the other end."""
+        address = connection.client.host if connection.client else ""
+        return cls(address, connection.headers.get("user-agent", ""))
+
+
+ContextFor: TypeAlias = Callable[[Caller, str | None], Awaitable[Any]]
+"""Makes the context of one operation from who calls and the Authorization, or refuses by raising."""
 
 Page: TypeAlias = Callable[[], Response]
+
+
+class Reply(NamedTuple):
+    """What is sent back, before it has the form that its way out wants."""
+
+    body: bytes
+    media: str
+    status: int = HTTPStatus.OK
+    more: Mapping[str, str] = NO_HEADERS
+    """Headers beside those that every answer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +96,7 @@ class HTTP:
 
     async def respond(self, request: Request) -> Response:
         """Answer one request, whatever it is."""
-        with request_id(request.headers) as chosen:
+        with request_id(request.headers.get(REQUEST_ID, "")) as chosen:
             response = await self._respond(request)
             response.headers[REQUEST_ID] = chosen
             return response
@@ -77,20 +104,38 @@ class HTTP:
     async def _respond(self, request: Request) -> Response:
         if request.method not in ("GET", "POST"):
             refusal = rejected("Use POST, or GET for queries.", status=HTTPStatus.METHOD_NOT_ALLOWED)
-            return _refused(refusal, JSON, {"allow": "GET, POST"})
-        offers = (JSON, GRAPHQL, HTML) if self.page and request.method == "GET" else (JSON, GRAPHQL)
+            return _response(_refused(refusal, JSON, {"allow": "GET, POST"}))
+        offers = (JSON, GRAPHQL, HTML) if self.page and request.method == "GET" else OFFERS
         media = acceptable(", ".join(request.headers.getlist("accept")), offers)
         if media == HTML and self.page:
             return self.page()
         if media is None:
             refusal = rejected(f"We answer in {JSON} or {GRAPHQL}.", status=HTTPStatus.NOT_ACCEPTABLE)
-            return _refused(refusal, JSON)
-        return await self._operate(request, media)
+            return _response(_refused(refusal, JSON))
+        authorization = request.headers.get("authorization")
+        return _response(
+            await self.operate(
+                self._asked(request), media, Caller.on(request), authorization, may_write=request.method == "POST"
+            )
+        )
 
-    async def _operate(self, request: Request, media: str) -> Response:
+    async def operate(
+        self,
+        asking: bytes | Awaitable[Asked],
+        media: str,
+        caller: Caller,
+        authorization: str | None,
+        *,
+        may_write: bool = True,
+    ) -> Reply:
+        """Run what is being asked, or what a body asks, and write down how it went."""
         with recorded(self.observe) as record:
             try:
-                answer = await self._answer(request, record)
+                ask = self._read(asking) if isinstance(asking, bytes) else await asking
+                operation = self.operations.prepare(ask)
+                record.is_of(operation)
+                _must_suit(operation, may_write=may_write)
+                answer = await self._pass(operation, caller, authorization)
                 body = orjson.dumps(answer)
             except Rejected as refusal:
                 record.outcome = "refused"
@@ -99,34 +144,31 @@ class HTTP:
                 answer = {"errors": present([error])}
                 body = orjson.dumps(answer)
             record.went(answer)
-            return _response(body, media, _status(answer, media), _again(answer))
+            if "errors" not in answer:
+                return Reply(body, media)
+            return Reply(body, media, _status(answer, media), _again(answer))
 
-    async def _answer(self, request: Request, record: Record) -> Answer:
-        operation = self.operations.prepare(await self._asked(request))
-        record.is_of(operation)
-        _must_suit(operation, request.method)
+    def _read(self, body: bytes) -> Asked:
+        return asked(read_json(body, self.operations.limits.json_depth))
+
+    async def _pass(self, operation: Operation, caller: Caller, authorization: str | None) -> Answer:
         gate = self.operations.gate
         if (room := gate.enter(operation.fields)) is not None:
             await room
         try:
-            return await self._run(operation, request)
+            # Who has an old token sends it along even when asking for a new one.
+            needs_nobody = operation.fields <= self.open_fields
+            context = await self.context_for(caller, None if needs_nobody else authorization)
+            return await self.operations.run(operation, context)
         finally:
             gate.leave(operation.fields)
 
-    async def _run(self, operation: Operation, request: Request) -> Answer:
-        # Who has an old token sends it along even when asking for a new one.
-        needs_nobody = operation.fields <= self.open_fields
-        authorization = None if needs_nobody else request.headers.get("authorization")
-        context = await self.context_for(request, authorization)
-        return await self.operations.run(operation, context)
-
     async def _asked(self, request: Request) -> Asked:
-        deepest = self.operations.limits.json_depth
         if request.method == "GET":
             _must_not_be_forged(request)
-            return asked_by_get(request.query_params, deepest)
+            return asked_by_get(request.query_params, self.operations.limits.json_depth)
         _must_be_plain_json(request)
-        return asked(read_json(await self._body(request), deepest))
+        return self._read(await self._body(request))
 
     async def _body(self, request: Request) -> bytes:
         most = self.operations.limits.body_bytes
@@ -173,7 +215,8 @@ def _media_range(text: str) -> tuple[str, float]:
 
 
 @lru_cache(maxsize=HEADERS_KEPT_MAX)
-def _is_plain_json(content_type: str) -> bool:
+def is_plain_json(content_type: str) -> bool:
+    """Whether a body of this type is JSON in UTF-8."""
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")]
     return kind == JSON and all(charset == "utf-8" for charset in charsets)
@@ -181,7 +224,7 @@ def _is_plain_json(content_type: str) -> bool:
 
 def _must_be_plain_json(request: Request) -> None:
     """Take JSON and nothing else: it also is what no browser sends for a stranger without a preflight."""
-    if not _is_plain_json(request.headers.get("content-type", "")):
+    if not is_plain_json(request.headers.get("content-type", "")):
         raise rejected(f"Send {JSON} in UTF-8.", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise rejected("Send the body uncompressed.", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
@@ -208,11 +251,11 @@ def _must_not_be_forged(request: Request) -> None:
     raise rejected(message, status=HTTPStatus.BAD_REQUEST)
 
 
-def _must_suit(operation: Operation, method: str) -> None:
+def _must_suit(operation: Operation, *, may_write: bool) -> None:
     if operation.kind is OperationType.SUBSCRIPTION:
         message = "Subscribe over the websocket at this address, by graphql-transport-ws."
         raise rejected(message, status=HTTPStatus.BAD_REQUEST)
-    if operation.kind is OperationType.MUTATION and method == "GET":
+    if operation.kind is OperationType.MUTATION and not may_write:
         raise rejected("Use POST for mutations.", status=HTTPStatus.METHOD_NOT_ALLOWED)
 
 
@@ -220,9 +263,9 @@ def _allowed(refusal: Rejected) -> dict[str, str]:
     return {"allow": "POST"} if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED else {}
 
 
-def _refused(refusal: Rejected, media: str, headers: Mapping[str, str] | None = None) -> Response:
+def _refused(refusal: Rejected, media: str, more: Mapping[str, str] = NO_HEADERS) -> Reply:
     answer = {"errors": present(refusal.errors)}
-    return _response(orjson.dumps(answer), media, refusal.status or _status(answer, media), headers)
+    return Reply(orjson.dumps(answer), media, refusal.status or _status(answer, media), more)
 
 
 def _again(answer: Answer) -> dict[str, str]:
@@ -233,12 +276,16 @@ def _again(answer: Answer) -> dict[str, str]:
     return {"retry-after": str(max(seconds))} if seconds else {}
 
 
-def _response(body: bytes, media: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    response = Response(body, status, media_type=f"{media}; charset=utf-8", headers=headers)
-    response.headers["cache-control"] = "no-store"
-    if status == HTTPStatus.UNAUTHORIZED:
-        response.headers["www-authenticate"] = "Bearer"
-    return response
+def headers_of(reply: Reply) -> list[tuple[str, str]]:
+    """Everything but its length and the id of the request."""
+    headers = [*reply.more.items(), ("content-type", f"{reply.media}; charset=utf-8"), ("cache-control", "no-store")]
+    if reply.status == HTTPStatus.UNAUTHORIZED:
+        headers.append(("www-authenticate", "Bearer"))
+    return headers
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(headers_of(reply)))
 
 
 def _status(answer: Answer, media: str) -> int:

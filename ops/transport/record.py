@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
+from types import TracebackType
 from typing import Any, TypeAlias
 
 import structlog
-from starlette.datastructures import Headers
 
+from ops import logs
 from ops.transport.errors import INTERNAL
 from ops.transport.operations import Operation
-
-log = structlog.get_logger(__name__)
 
 REQUEST_ID = "x-request-id"
 REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._:-]{1,100}")
@@ -25,6 +24,7 @@ NAME_CHARS_MAX = 100
 class Record:
     """How one operation went: `ok`, `refused` (the client can do something about it) or `failed` (we can)."""
 
+    observe: "Observe | None" = None
     name: str | None = None
     kind: str | None = None
     outcome: str = "ok"
@@ -45,6 +45,17 @@ class Record:
         elif codes and self.outcome == "ok":
             self.outcome = "refused"
 
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, Exception) and self.outcome == "ok":
+            self.outcome = "failed"
+        ms = round(self.seconds * 1000, 2)
+        logs.operation(operation=self.name, kind=self.kind, outcome=self.outcome, ms=ms, cost=self.cost)
+        if self.observe:
+            self.observe(self)
+
     @property
     def seconds(self) -> float:
         """Tell how long it has taken until now."""
@@ -55,33 +66,19 @@ Observe: TypeAlias = Callable[[Record], None]
 """Told of every operation that ended, for metrics."""
 
 
-@contextmanager
-def recorded(observe: Observe | None) -> Iterator[Record]:
+def recorded(observe: Observe | None) -> Record:
     """Write the line about an operation when it is over, however it ends."""
-    record = Record()
-    try:
-        yield record
-    except Exception:
-        if record.outcome == "ok":
-            record.outcome = "failed"
-        raise
-    finally:
-        log.info(
-            "operation",
-            operation=record.name,
-            kind=record.kind,
-            outcome=record.outcome,
-            ms=round(record.seconds * 1000, 2),
-            cost=record.cost,
-        )
-        if observe:
-            observe(record)
+    return Record(observe)
 
 
 @contextmanager
-def request_id(headers: Headers) -> Iterator[str]:
+def request_id(given: str) -> Iterator[str]:
     """Take the caller's id for the request, if it is a decent one, or make one, and put it on every log line."""
-    given = headers.get(REQUEST_ID, "")
-    chosen = given if REQUEST_ID_FORM.fullmatch(given) else secrets.token_hex(8)
+    chosen = decent_id(given)
     with structlog.contextvars.bound_contextvars(request_id=chosen):
         yield chosen
+
+
+def decent_id(given: str) -> str:
+    """The caller's id for the request, or one of ours."""
+    return given if given and REQUEST_ID_FORM.fullmatch(given) else secrets.token_hex(8)

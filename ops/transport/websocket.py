@@ -28,7 +28,7 @@ from strawberry.http.websocket_origin import is_same_origin, normalize_origin
 from models.errors import Refusal
 from ops.transport.asked import Asked, asked, read_json
 from ops.transport.errors import RATE_LIMITED, Rejected, code_of, present, rejected, retry_after
-from ops.transport.http import ContextFor
+from ops.transport.http import Caller, ContextFor
 from ops.transport.operations import Operation, Operations
 from ops.transport.record import Observe, Record, recorded
 from resolvers.hub import GoingAway
@@ -192,7 +192,7 @@ class Socket:
             raise _hangup_for(error) from error
 
     async def _context(self) -> Any:
-        return await self.context_for(self.websocket, self._authorization)
+        return await self.context_for(Caller.on(self.websocket), self._authorization)
 
     async def _attend(self, until: datetime | None) -> None:
         """Take messages for as long as the client's token is good."""

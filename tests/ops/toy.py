@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import strawberry
-from starlette.requests import HTTPConnection
 
 from models.errors import Busy, Forbidden, Unauthenticated
+from ops.transport.http import Caller
 
 SECRET = "hunter2"
 
@@ -23,7 +23,7 @@ class TokenExpired(Unauthenticated):
     expired = True
 
 
-async def context_for(_connection: HTTPConnection, authorization: str | None) -> Context:
+async def context_for(_caller: Caller, authorization: str | None) -> Context:
     if authorization == "Bearer bad":
         raise Unauthenticated
     if authorization == "Bearer old":
