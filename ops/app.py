@@ -110,7 +110,7 @@ class House:
             if self.provider is not None:
                 await self.provider.close()
             await self.depot.close()
-            await self.database.engine.dispose()
+            await self.database.close()
 
     def context(self, viewer: Account | None = None, **more: Any) -> Context:
         """The surroundings of one operation."""
@@ -122,6 +122,7 @@ class House:
             reading=self.database.reading,
             transactions=self.database.writing,
             loaders=Loaders(self.database.reading, viewer),
+            answers=self.database.lines,
             hub=self.hub,
             seal=self.seal,
             depot=self.depot,

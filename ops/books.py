@@ -11,7 +11,7 @@ async def check(database_url: str) -> tuple[bool, str]:
         async with database.reading() as session:
             report = await loaders.ledger.audit(session)
     finally:
-        await database.engine.dispose()
+        await database.close()
     counted = (
         f"{report.accounts} accounts, {report.journals} journals, {report.entries} entries and {report.holds} holds"
     )

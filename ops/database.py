@@ -1,10 +1,17 @@
-"""How Postgres is reached: one pool, used in two ways."""
+"""How Postgres is reached: by a pool of sessions, used in two ways, and by bare lines for statements with one value."""
 
-from dataclasses import dataclass
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from loaders.work import UnitOfWork
+from models.errors import Busy
 
 CHECKOUT_SECONDS = 5.0
 """How long an operation waits for a connection before it is told to come back later."""
@@ -20,38 +27,181 @@ SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "30s",
 }
 
+LINE_SETTINGS = {
+    # A statement is planned once for all its values: what makes another plan of it is written into its text.
+    "plan_cache_mode": "force_generic_plan",
+    # It would take longer to translate a statement of many parts than to run it.
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "default_transaction_read_only": "on",
+}
+
+PREPARED_MAX = 100
+"""Statements that one line keeps prepared; the least recently used are forgotten first."""
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """A connection, and the statements that are prepared on it."""
+
+    connection: Connection
+    prepared: "OrderedDict[str, PreparedStatement[asyncpg.Record]]" = field(default_factory=OrderedDict)
+
+    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
+        """Ask for one value; a statement that is not to be kept is forgotten at once."""
+        known = self.prepared.get(text)
+        if known is not None:
+            self.prepared.move_to_end(text)
+            return await known.fetchval(*arguments)
+        if not keep:
+            return await self.connection.fetchval(text, *arguments)
+        known = self.prepared[text] = await self.connection.prepare(text)
+        if len(self.prepared) > PREPARED_MAX:
+            self.prepared.popitem(last=False)
+        return await known.fetchval(*arguments)
+
+
+class Lines:
+    """A few read-only connections, outside any transaction, for statements whose answer is one value."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
+        self._connect = connect
+        self._most = most
+        self._idle: list[Line] = []
+        self._open = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """How many lines are open, how many of them are idle, and how many operations wait for one."""
+        return self._open, len(self._idle), len(self._waiting)
+
+    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
+        """Ask for one value, as soon as a line is free."""
+        line = self._idle.pop() if self._idle else await self._another()
+        try:
+            return await line.value(text, arguments, keep=keep)
+        except asyncpg.InvalidCachedStatementError:
+            line.prepared.clear()
+            raise
+        except (asyncpg.QueryCanceledError, TimeoutError) as error:
+            raise Busy from error
+        finally:
+            self._give_back(line)
+
+    async def resize(self, most: int) -> None:
+        """Have up to so many lines from now on."""
+        self._most = most
+        while self._open > most and self._idle:
+            await self._drop(self._idle.pop(0))
+        for _ in range(most - self._open):
+            self._wake()
+
+    async def close(self) -> None:
+        """Hang up every line that nobody uses."""
+        while self._idle:
+            await self._drop(self._idle.pop())
+
+    async def _drop(self, line: Line) -> None:
+        self._open -= 1
+        await line.connection.close(timeout=CHECKOUT_SECONDS)
+
+    async def _another(self) -> Line:
+        """Wait for a line that is given back, or open one more."""
+        try:
+            async with asyncio.timeout(CHECKOUT_SECONDS):
+                while not self._idle and self._open >= self._most:
+                    await self._turn()
+        except TimeoutError:
+            raise Busy from None
+        if self._idle:
+            return self._idle.pop()
+        self._open += 1
+        try:
+            return Line(await self._connect())
+        except BaseException:
+            self._open -= 1
+            self._wake()
+            raise
+
+    async def _turn(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            # Whoever was woken and does not come passes it on.
+            if turn.done() and not turn.cancelled():
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _give_back(self, line: Line) -> None:
+        if line.connection.is_closed():
+            self._open -= 1
+        elif self._open > self._most:
+            self._open -= 1
+            line.connection.terminate()
+        else:
+            self._idle.append(line)
+        if self._waiting:
+            self._wake()
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A pool of connections. `reading` outside any transaction, each statement on its own; `writing` in one."""
+    """A pool of connections. `reading` outside any transaction, each statement on its own; `writing` in one.
+
+    `lines` are connections besides, for reading alone.
+    """
 
     engine: AsyncEngine
     reading: async_sessionmaker[AsyncSession]
     writing: async_sessionmaker[UnitOfWork]
+    lines: Lines
 
     @classmethod
     def at(cls, url: str, *, connections: int, role: str = "none") -> "Database":
         """Open a pool of up to so many connections, when they are first needed, which work as this role.
 
-        The role `none` is whoever the URL names.
+        Half of them are lines; there is one of each kind at least. The role `none` is whoever the URL names.
         """
+        options: dict[str, Any] = {"timeout": CHECKOUT_SECONDS, "command_timeout": SILENCE_SECONDS}
+        settings = SERVER_SETTINGS | {"role": role}
         engine = create_async_engine(
             url,
-            pool_size=connections,
+            pool_size=max(1, connections - connections // 2),
             max_overflow=0,
             pool_timeout=CHECKOUT_SECONDS,
             pool_use_lifo=True,
             # What people wrote, and the hashes of their passwords, have no place in a log.
             hide_parameters=True,
-            connect_args={
-                "server_settings": SERVER_SETTINGS | {"role": role},
-                "timeout": CHECKOUT_SECONDS,
-                "command_timeout": SILENCE_SECONDS,
-            },
+            connect_args=options | {"server_settings": settings},
         )
+        _, address = engine.dialect.create_connect_args(engine.url)
+
+        async def connect() -> Connection:
+            # What is to be kept prepared is kept by the line, which knows what it is worth.
+            bare = options | {"server_settings": settings | LINE_SETTINGS, "statement_cache_size": 0}
+            return await asyncpg.connect(**address, **bare)
+
         bare = engine.execution_options(isolation_level="AUTOCOMMIT")
         return cls(
             engine,
             async_sessionmaker(bare, expire_on_commit=False),
             async_sessionmaker(engine, class_=UnitOfWork, expire_on_commit=False),
+            Lines(connect, max(1, connections // 2)),
         )
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self.lines.close()
+        await self.engine.dispose()

@@ -1,6 +1,6 @@
 """What a verb is given: who asks, what time it is, and how to read, write and tell."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,6 +56,13 @@ class Clock(Protocol):
         """Take notice of all the time that was let pass until now."""
 
 
+class Answers(Protocol):
+    """Asks statements that make a whole answer."""
+
+    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
+        """Ask a statement for its single value; `keep` says that it will be asked again."""
+
+
 @dataclass(frozen=True)
 class Context:
     """One operation's surroundings. Values and doors, no services: a verb imports the functions it calls."""
@@ -71,6 +78,7 @@ class Context:
     reading: Reading
     transactions: async_sessionmaker[UnitOfWork]
     loaders: Loaders
+    answers: Answers
     hub: Hub
     seal: Seal
     depot: Depot

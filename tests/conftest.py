@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 import sqlalchemy as sa
+from graphql import OperationType
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import schema.root
@@ -196,7 +198,10 @@ def operations() -> Operations:
 
 @pytest.fixture
 def ask(house: House, operations: Operations) -> Ask:
-    """Ask the schema something as somebody, or in some surroundings: text in, answer out."""
+    """Ask the schema something as somebody, or in some surroundings: text in, answer out.
+
+    A query is asked in both ways, and has to be answered alike.
+    """
 
     async def run(asker: Account | Context | None, query: str, **variables: Any) -> Answer:
         ctx = asker if isinstance(asker, Context) else house.context(asker)
@@ -204,7 +209,15 @@ def ask(house: House, operations: Operations) -> Ask:
             operation = operations.prepare(Asked(query, variables, None, {}))
         except Rejected as rejection:
             return {"errors": present(rejection.errors)}
-        return await operations.run(operation, ctx)
+        answer = orjson.dumps(await operations.run(operation, ctx))
+        if operation.kind is OperationType.QUERY and b'"errors"' not in answer:
+            ctx.loaders.forget()
+            ordinary = orjson.dumps(await operations.run(operation, ctx, compiled=False))
+            if ordinary != answer:
+                # While others write, or a second ends, nobody can tell.
+                assert orjson.dumps(await operations.run(operation, ctx)) != answer, (query, ordinary, answer)
+        found: Answer = orjson.loads(answer)
+        return found
 
     return run
 

@@ -30,9 +30,9 @@ NOUNS = {
     "clock",
 }
 TOOLS = {
-    "schema": {"root", "edges", "errors", "scalars", "limits"},
+    "schema": {"root", "edges", "errors", "scalars", "limits", "plans"},
     "resolvers": {"context", "hub", "provider"},
-    "loaders": {"batch", "pages", "work"},
+    "loaders": {"batch", "compile", "pages", "work"},
     "media": {
         *("answers", "counter", "depot", "forms", "kinds", "placeholders", "server", "shelf", "storage", "tickets"),
         *("workbench", "workshop"),

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import orjson
 import strawberry
 from graphql import (
     DocumentNode,
@@ -21,9 +22,14 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    TypeNode,
+    VariableDefinitionNode,
     create_source_event_stream,
     execute_root_selection_set,
     execute_subscription_event,
@@ -36,7 +42,9 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
+from loaders.compile import INT_MAX, INT_MIN
 from ops.transport.asked import Asked
+from ops.transport.compiled import Compiler
 from ops.transport.errors import (
     BAD_USER_INPUT,
     PARSE_FAILED,
@@ -48,6 +56,7 @@ from ops.transport.errors import (
     rejected,
 )
 from schema.limits import Limits, Measure, Ruler
+from schema.plans import conditions_of
 
 DOCUMENTS_KEPT_CHARS_MAX = 500_000
 """The texts of all documents kept. A parsed one takes up to 240 bytes a character: at worst 120 MB."""
@@ -55,32 +64,115 @@ DOCUMENTS_KEPT_CHARS_MAX = 500_000
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 Answer: TypeAlias = dict[str, Any]
-"""What is sent: `data`, unless the operation never began, `errors` if any, `extensions` if any."""
+"""What is sent: `data` (unless it never began), `errors` and `extensions` if any. Some of it only orjson can write."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """One operation of a document, as far as it is known without its variables."""
+
+    name: str | None
+    node: OperationDefinitionNode
+    measure: Measure
+    variables: "tuple[Variable, ...] | None"
+    """Its variables, if all of them are simple ones."""
+
+    def coerced(self, raw: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Read its variables at once, if they are what anybody sends; nothing where somebody has to look closer."""
+        if self.variables is None:
+            return None
+        found: dict[str, Any] = {}
+        for variable in self.variables:
+            if not variable.reads(raw, found):
+                return None
+        return found
 
 
 @dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of which it can be told at a glance whether a value is right, and means itself."""
+
+    name: str
+    kind: type
+    several: bool
+    required: bool
+
+    def reads(self, raw: Mapping[str, Any], found: dict[str, Any]) -> bool:
+        """Read the value, or tell that it is not a simple one."""
+        if self.name not in raw:
+            return not self.required
+        value = raw[self.name]
+        found[self.name] = value
+        if value is None:
+            return not self.required
+        if self.several:
+            return type(value) is list and all(type(one) is self.kind for one in value)
+        if self.kind is int:
+            return type(value) is int and INT_MIN <= value <= INT_MAX
+        return type(value) is self.kind
+
+
+SIMPLE = {"ID": str, "String": str, "Cursor": str, "Int": int, "Boolean": bool}
+"""Scalars whose values in JSON are read as they are, if they are of the one type."""
+
+
+def _simple(node: VariableDefinitionNode) -> Variable | None:
+    kind: TypeNode = node.type
+    required = isinstance(kind, NonNullTypeNode)
+    kind = kind.type if isinstance(kind, NonNullTypeNode) else kind
+    if several := isinstance(kind, ListTypeNode):
+        kind = kind.type
+        if not isinstance(kind, NonNullTypeNode):
+            return None
+        kind = kind.type
+    if node.default_value or not isinstance(kind, NamedTypeNode) or kind.name.value not in SIMPLE:
+        return None
+    if several and kind.name.value == "Int":
+        return None
+    return Variable(node.variable.name.value, SIMPLE[kind.name.value], several, required)
+
+
+def _known(node: OperationDefinitionNode, measures: Mapping[str | None, Measure]) -> Known:
+    name = node.name.value if node.name else None
+    found = [_simple(variable) for variable in node.variable_definitions or ()]
+    simple = [variable for variable in found if variable]
+    return Known(name, node, measures[name], tuple(simple) if len(simple) == len(found) else None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Document:
     """A text that was parsed, measured and found valid."""
 
     text: str
     ast: DocumentNode
-    operations: dict[str | None, OperationDefinitionNode]
-    measures: dict[str | None, Measure]
+    operations: dict[str | None, Known]
+    conditions: tuple[str, ...]
+    """The variables that decide which parts are included."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Operation:
     """One operation of a document, with its variables, ready to run."""
 
     document: Document
-    name: str | None
+    known: Known
     kind: OperationType
     fields: frozenset[str]
     """The root fields it selects: the commands it gives."""
     cost: int
     extensions: dict[str, Any]
     """What the client sent beside it."""
-    executor: Executor[Any]
+    raw: dict[str, Any]
+    """Its variables as they were sent."""
+    values: dict[str, Any]
+    """Its variables as they were read."""
+    executor: Executor[Any] | None = None
+    """Whatever runs it in the ordinary way, once it is made."""
+
+    @property
+    def name(self) -> str | None:
+        """What its author calls it."""
+        return self.known.name
 
 
 class Gate(Protocol):
@@ -153,12 +245,9 @@ class Documents:
         # Measured before it is validated: some rules of validation take quadratic time.
         measures = self._measured(ast)
         self._must_be_valid(ast)
-        operations = {
-            node.name.value if node.name else None: node
-            for node in ast.definitions
-            if isinstance(node, OperationDefinitionNode)
-        }
-        return Document(text, ast, operations, measures)
+        nodes = [node for node in ast.definitions if isinstance(node, OperationDefinitionNode)]
+        known = [_known(node, measures) for node in nodes]
+        return Document(text, ast, {one.name: one for one in known}, conditions_of(ast))
 
     def _parsed(self, text: str) -> DocumentNode:
         limits = self._limits
@@ -208,8 +297,7 @@ class Operations:
         self.gate: Gate = gate or OpenGate()
         """What transports ask before they find out who it is that asks, and before they run anything."""
         self._compiled = compiled
-        self.taken: Counter[str] = Counter()
-        """How many operations went which way: `compiled`, or why they were not."""
+        self._compiler = Compiler(schema)
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
@@ -217,40 +305,77 @@ class Operations:
         self.limits = limits
         self._documents = Documents(self._core, limits, introspection=self._introspection)
 
+    @property
+    def taken(self) -> Counter[str]:
+        """How many queries went which way: `compiled`, or why they were not."""
+        return self._compiler.taken
+
     def prepare(self, ask: Asked) -> Operation:
         """Read what was asked and count what it will cost, without running anything."""
         document = self._documents.read(ask.query)
-        node = _chosen(document, ask.operation_name)
-        name = node.name.value if node.name else None
-        executor = self._executor.build(
-            self._core,
-            document.ast,
-            raw_variable_values=ask.variables,
-            operation_name=name,
-            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]  # it says bool for TypeGuard
-            operation_extensions=ask.extensions,
-        )
-        if isinstance(executor, list):
-            raise Rejected([coded(error, BAD_USER_INPUT) for error in executor])
-        measure = document.measures[name]
-        cost = measure.cost(executor.variable_values.coerced)
+        known = _chosen(document, ask.operation_name)
+        values = known.coerced(ask.variables)
+        executor = None
+        if values is None:
+            executor = self._built(document, known, ask.variables, ask.extensions)
+            values = executor.variable_values.coerced
+        cost = known.measure.cost(values)
         if cost > self.limits.cost:
             message = f"The operation may cost {cost}; at most {self.limits.cost} are allowed. Ask for smaller pages."
             raise _excessive([(message, self.limits.cost, cost)], cost=cost)
-        return Operation(document, name, node.operation, measure.extent.names, cost, ask.extensions, executor)
+        names = known.measure.extent.names
+        return Operation(
+            document, known, known.node.operation, names, cost, ask.extensions, ask.variables, values, executor
+        )
+
+    def _built(
+        self, document: Document, known: Known, raw: dict[str, Any], extensions: dict[str, Any]
+    ) -> Executor[Any]:
+        """Make what runs an operation in the ordinary way, or tell what is wrong with its variables."""
+        executor = self._executor.build(
+            self._core,
+            document.ast,
+            raw_variable_values=raw,
+            operation_name=known.name,
+            is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]  # it says bool for TypeGuard
+            operation_extensions=extensions,
+        )
+        if isinstance(executor, list):
+            raise Rejected([coded(error, BAD_USER_INPUT) for error in executor])
+        return executor
+
+    def _executor_of(self, operation: Operation, context: Any) -> Executor[Any]:
+        executor = operation.executor or self._built(
+            operation.document, operation.known, operation.raw, operation.extensions
+        )
+        executor.context_value = context
+        return executor
 
     async def run(self, operation: Operation, context: Any, *, compiled: bool = True) -> Answer:
-        """Run a query or a mutation; in the ordinary way only, if it is not to be `compiled`."""
-        self.taken["not yet" if compiled and self._compiled else "ordinary"] += 1
-        executor = operation.executor
-        executor.context_value = context
+        """Run a query or a mutation; in the ordinary way only, if it is not to be `compiled`.
+
+        `data` may be JSON already.
+        """
         try:
-            result = execute_root_selection_set(executor)
+            if compiled and self._compiled and operation.kind is OperationType.QUERY:
+                data = await self._answered(operation, context)
+                if data is not None:
+                    answer: Answer = {"data": orjson.Fragment(data)}
+                    if remarks := getattr(context, "remarks", None):
+                        answer["extensions"] = dict(remarks)
+                    return answer
+            result = execute_root_selection_set(self._executor_of(operation, context))
             if not isinstance(result, ExecutionResult):
                 result = await result
             return _answer(result, getattr(context, "remarks", {}))
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
+
+    async def _answered(self, operation: Operation, context: Any) -> bytes | None:
+        """Answer a query by one statement, if it can be."""
+        document, known, values = operation.document, operation.known, operation.values
+        key = (document.text, known.name, *[values.get(name) for name in document.conditions])
+        return await self._compiler.answer(document.ast, known.node, key, values, context)
 
     async def listen(
         self, operation: Operation, context: Any, revoked: "Future[Exception] | None" = None
@@ -259,9 +384,8 @@ class Operations:
         if operation.kind is not OperationType.SUBSCRIPTION:
             yield await self.run(operation, context)
             return
-        executor = operation.executor
-        executor.context_value = context
         try:
+            executor = self._executor_of(operation, context)
             source = create_source_event_stream(executor)
             if isinstance(source, Awaitable):
                 source = await source
@@ -318,7 +442,7 @@ def _answer(result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
     return answer
 
 
-def _chosen(document: Document, name: str | None) -> OperationDefinitionNode:
+def _chosen(document: Document, name: str | None) -> Known:
     operations = document.operations
     if name is None and len(operations) == 1:
         return next(iter(operations.values()))

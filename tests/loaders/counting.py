@@ -1,12 +1,14 @@
 """How often the database is asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import event
 
 from ops.app import House
+from ops.database import Lines
 
 
 @contextmanager
@@ -17,8 +19,15 @@ def statements(house: House) -> Iterator[list[str]]:
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         found.append(statement)
 
+    asked = Lines.value
+
+    async def value(self: Lines, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
+        found.append(text)
+        return await asked(self, text, arguments, keep=keep)
+
     event.listen(engine, "before_cursor_execute", note)
     try:
-        yield found
+        with patch.object(Lines, "value", value):
+            yield found
     finally:
         event.remove(engine, "before_cursor_execute", note)

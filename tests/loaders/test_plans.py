@@ -174,7 +174,7 @@ async def town(new_database):
         await connection.execute(sa.text("analyze"))
         await connection.commit()
     yield Town(database, viewer, keys)
-    await database.engine.dispose()
+    await database.close()
 
 
 def keys_of(town: Town, relation: Relation[Any]) -> list[UUID]:

@@ -1,8 +1,9 @@
-"""How many statements a nested question takes: as many as its shape says, however many rows there are."""
+"""How many statements a nested question takes: as many as its shape says, however many rows there are, or just one."""
 
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from models.accounts import ItemKind, ItemWords, ProfileItem
@@ -31,8 +32,12 @@ def ask_counting(house, unlimited):
     async def run(viewer: Any, text: str, **variables: Any) -> tuple[Any, int]:
         operation = unlimited.prepare(Asked(text, variables, None, {}))
         with statements(house) as sent:
-            answer = await unlimited.run(operation, house.context(viewer))
+            answer = await unlimited.run(operation, house.context(viewer), compiled=False)
         assert "errors" not in answer, answer
+        with statements(house) as sent_at_once:
+            compiled = await unlimited.run(operation, house.context(viewer))
+        assert orjson.dumps(compiled) == orjson.dumps(answer)
+        assert len(sent_at_once) == 1
         return answer["data"], len(sent)
 
     return run

@@ -17,6 +17,7 @@ from loaders.pages import Seal
 from models.accounts import Session
 from models.config import Config
 from models.jobs import Job
+from ops.database import Database
 from schema.edges import BY_NOUN
 from tests import make
 from tests.schema.callers import Ask, query, rows
@@ -354,16 +355,17 @@ async def test_a_seal_that_cannot_seal_is_nobodys_business(scene, ask):
 
 async def test_a_database_that_is_away_is_busy_and_says_that_it_passes(scene, ask):
     # Port 1 is nobody's.
-    engine = create_async_engine(scene.house.database.engine.url.set(port=1))
+    nowhere = scene.house.database.engine.url.set(port=1).render_as_string(hide_password=False)
+    database = Database.at(nowhere, connections=2)
     here = scene.as_("client")
-    reading = async_sessionmaker(engine)
-    away = replace(here, reading=reading, loaders=Loaders(reading, here.viewer))
+    loaders = Loaders(database.reading, here.viewer)
+    away = replace(here, reading=database.reading, loaders=loaders, answers=database.lines)
 
     answer = await ask(away, "query ($id: ID!) { job(id: $id) { id } }", id=scene.ids()["job"])
 
     assert answer["data"] == {"job": None}
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["BUSY"]
-    await engine.dispose()
+    await database.close()
 
 
 async def test_a_mutation_without_its_database_may_be_tried_again(scene, ask):

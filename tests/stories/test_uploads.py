@@ -210,7 +210,7 @@ async def test_what_a_power_cut_leaves_behind_is_swept(site: Site, alone: MediaS
             continue
     finally:
         await house.depot.close()
-        await house.database.engine.dispose()
+        await house.database.close()
 
     rows = await site.rows("select state, stored_name from uploads where owner_id = $1", UUID(ada.id))
     assert [tuple(row) for row in rows] == [(UploadState.SWEPT.value, None)] * 2
