@@ -56,13 +56,15 @@ class Seal:
 
 
 def written(values: Sequence[Any]) -> str:
-    """Write a row's place in an order: microseconds since 1970 for moments, hexadecimal for ids and texts."""
+    """Write a row's place in an order: numbers, microseconds since 1970 for moments, hexadecimal for ids and texts."""
     return ":".join(map(_written, values))
 
 
 def _written(value: Any) -> str:
     if isinstance(value, datetime):
         return str((value - EPOCH) // timedelta(microseconds=1))
+    if isinstance(value, int):
+        return str(value)
     return value.encode().hex() if isinstance(value, str) else value.hex
 
 
@@ -74,6 +76,8 @@ def read(text: str, kinds: Sequence[type]) -> tuple[Any, ...]:
 def _read(part: str, kind: type) -> Any:
     if kind is datetime:
         return EPOCH + timedelta(microseconds=int(part))
+    if kind is int:
+        return int(part)
     return bytes.fromhex(part).decode() if kind is str else UUID(hex=part)
 
 

@@ -164,6 +164,13 @@ class Payment(Identified):
         """The amounts of it."""
         return Charge(self.amount_cents, self.client_fee_cents, self.freelancer_fee_cents)
 
+    def come_due(self, *, at: datetime) -> int:
+        """Be pending no longer, and say how much there is to settle: nothing, if the fee was all of it."""
+        assert self.settled_at is None, self.id
+        assert at >= self.available_at, self.id
+        self.settled_at = at
+        return self.charge.net
+
     @classmethod
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
         """A payment is between who paid and who was paid."""
@@ -232,6 +239,7 @@ def _aside() -> ColumnElement[int]:
 class Wallet(Base):
     """Somebody's money by what may be done with it, all of one moment: no table, but what the ledger says of her."""
 
+    __tablename__ = "wallets"
     __table__ = select(
         Account.id.label("id"),
         literal(Currency.USD, named(Currency)).label("currency"),

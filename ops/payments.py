@@ -5,9 +5,11 @@ is older or newer than a few minutes is refused, so that nobody keeps one and se
 minutes a second one changes nothing.
 """
 
+import csv
 import hmac
+import io
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -16,12 +18,15 @@ from uuid import UUID
 import orjson
 import structlog
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+import resolvers.statements
 import resolvers.transfers
+from media.tickets import BadTicket, TicketExpired
 from models.errors import Busy, NotFound, OutcomeUnknown
 from models.money import Currency, Money
+from models.statements import StatementEntry
 from models.transfers import Answer, Outcome, TransferMismatch
 from resolvers.context import Context
 
@@ -37,6 +42,16 @@ TOLERANCE = timedelta(minutes=5)
 BODY_BYTES_MAX = 16 * 1024
 TEXT_MAX = 500
 AGAIN_SECONDS = 5
+
+
+CSV = {
+    "content-type": "text/csv; charset=utf-8; header=present",
+    "content-disposition": 'attachment; filename="statement.csv"',
+    "cache-control": "private, no-store",
+    "x-content-type-options": "nosniff",
+}
+HEADINGS = ("number", "at", "kind", "about", "amount", "currency", "balance")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class BadNews(Exception):
@@ -113,7 +128,10 @@ class Till:
 
     def routes(self) -> list[Route]:
         """What is answered, and where."""
-        return [Route("/payments/webhook", self.webhook, methods=["POST"])]
+        return [
+            Route("/payments/webhook", self.webhook, methods=["POST"]),
+            Route("/payments/statement.csv", self.statement, methods=["GET"]),
+        ]
 
     async def webhook(self, request: Request) -> Response:
         """POST /payments/webhook: 200 when it was taken, also for the second time; others are to be sent again."""
@@ -138,6 +156,40 @@ class Till:
         transfer = await resolvers.transfers.hear(self._context(), transfer_id=news.transfer_id, answer=news.answer)
         if transfer.contradicts(news.answer):
             log.error("the provider contradicts itself", transfer=news.transfer_id.hex, state=transfer.state.value)
+
+    async def statement(self, request: Request) -> Response:
+        """GET /payments/statement.csv: everything that a part of a wallet did, for whoever has the address."""
+        try:
+            batches = await resolvers.statements.everything(self._context(), request.query_params.get("link", ""))
+        except (BadTicket, TicketExpired) as no:
+            return _no(403, no.message)
+        except Busy as busy:
+            return _no(503, busy.message, {"retry-after": str(AGAIN_SECONDS)})
+        return StreamingResponse(_spreadsheet(batches), headers=CSV)
+
+
+async def _spreadsheet(batches: AsyncIterator[Sequence[StatementEntry]]) -> AsyncIterator[str]:
+    yield _lines([HEADINGS])
+    async for entries in batches:
+        yield _lines([_row(entry) for entry in entries])
+
+
+def _lines(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _row(entry: StatementEntry) -> list[object]:
+    about = f"{entry.subject}_{entry.subject_id.hex}"
+    amount, balance = (Money(cents, entry.currency).amount for cents in (entry.cents, entry.balance_cents))
+    at = entry.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return [entry.number, at, harmless(entry.kind), harmless(about), amount, entry.currency.value, balance]
+
+
+def harmless(text: str) -> str:
+    """Let a spreadsheet take a text for a text: what begins like a formula is preceded by an apostrophe."""
+    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 async def _body(request: Request) -> bytes:

@@ -27,6 +27,7 @@ import resolvers.calls
 import resolvers.idempotency
 import resolvers.jobs
 import resolvers.media
+import resolvers.payments
 import resolvers.transfers
 from ops.app import House
 from ops.database import SERVER_SETTINGS
@@ -77,6 +78,9 @@ CHORES = (
     Chore(resolvers.idempotency.sweep, every_seconds=300),
     Chore(resolvers.calls.sweep, every_seconds=300),
     Chore(resolvers.transfers.ask_due),
+    Chore(resolvers.payments.settle_due),
+    Chore(resolvers.payments.fold, every_seconds=60),
+    Chore(resolvers.payments.expire_holds, every_seconds=60),
 )
 """Everything that happens by itself."""
 

@@ -25,6 +25,7 @@ NOUNS = {
     "ledger",
     "idempotency",
     "transfers",
+    "statements",
     "control",
     "calls",
     "clock",

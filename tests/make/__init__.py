@@ -5,6 +5,7 @@ from tests.make.contracts import contract, milestone
 from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
 from tests.make.ledger import give
 from tests.make.media import upload
+from tests.make.payments import payment
 from tests.make.proposals import proposal, proposal_words
 from tests.make.transfers import transfer, transfer_words
 
@@ -22,6 +23,7 @@ __all__ = [
     "job",
     "job_words",
     "milestone",
+    "payment",
     "people",
     "profiles",
     "proposal",

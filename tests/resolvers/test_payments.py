@@ -1,6 +1,7 @@
 """What is kept, refused and announced of money."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import resolvers.payments
 from models.activity import EventKind, wallet_stream
 from models.errors import Unauthenticated
 from models.ledger import Hold
-from models.payments import EARNINGS, ESCROW, FUNDS, PENDING
+from models.payments import EARNINGS, ESCROW, FEES, FUNDS, PENDING, RAIL, pay
 from tests import make
 
 SECONDS = 10.0
@@ -37,6 +38,18 @@ def amounts(as_):
         return tuple(getattr(wallet, f"{name}_cents") for name in names)
 
     return read
+
+
+@pytest.fixture
+def is_right(house):
+    """Expect a ledger in which nothing is wrong."""
+
+    async def look():
+        async with house.database.reading() as session:
+            report = await loaders.ledger.audit(session)
+        assert report.wrong is None, report.wrong
+
+    return look
 
 
 async def test_whoever_has_nothing_has_an_empty_wallet(people, amounts):
@@ -102,6 +115,97 @@ async def test_whoever_follows_her_wallet_hears_what_is_in_it(people, as_, give)
     assert (happened.kind, happened.actor_id) == (EventKind.WALLET_CHANGED, None)
     assert (wallet.id, wallet.funds_cents) == (people.client.id, 100)
     await followed.aclose()
+
+
+@pytest.fixture
+def paid(house, keep, people):
+    """Let a freelancer have been paid something a while ago, on a contract of its own."""
+
+    async def run(cents, fee_cents=0, *, to=None, days_ago=5):
+        freelancer = to or people.freelancer
+        job = make.job(people.client)
+        offer = make.proposal(job, freelancer)
+        contract = make.contract(job, offer)
+        await keep(job, offer, contract)
+        at = house.clock() - timedelta(days=days_ago)
+        payment = make.payment(contract, cents, fee_cents, at=at)
+        async with house.context().writing() as work:
+            keys = RAIL.of(None, "USD"), PENDING.of(freelancer.id, "USD"), FEES.of(None, "USD")
+            rail, pending, fees = await loaders.ledger.accounts(work, *keys, at=at)
+            sources = [(rail, payment.charge.gross)]
+            journal = pay("BONUS", payment, payment.charge, sources=sources, pending=pending, fees=fees, at=at)
+            await loaders.ledger.post(work, journal)
+            payment.journal_id = journal.id
+            work.add(payment)
+        return payment
+
+    return run
+
+
+async def test_what_was_pending_for_long_enough_may_be_withdrawn(people, paid, as_, stored, amounts, told, is_right):
+    due, young = await paid(100_00, 10_00), await paid(7_00, days_ago=4)
+    assert await amounts(people.freelancer) == (0, 0, 97_00, 0, 0)
+
+    assert await resolvers.payments.settle_due(as_(None)) == 1
+    assert await resolvers.payments.settle_due(as_(None)) == 0
+
+    assert await amounts(people.freelancer) == (0, 90_00, 7_00, 0, 0)
+    assert [(await stored(payment)).settled_at is None for payment in (due, young)] == [False, True]
+    assert await told() == {wallet_stream(people.freelancer.id): [EventKind.WALLET_CHANGED]}
+    await is_right()
+
+
+async def test_a_payment_that_was_all_fee_settles_without_a_journal(paid, as_, stored, count_rows, told):
+    payment = await paid(10_00, 10_00)
+    journals = (await count_rows())["journals"]
+
+    assert await resolvers.payments.settle_due(as_(None)) == 1
+
+    assert (await stored(payment)).settled_at is not None
+    assert (await count_rows())["journals"] == journals
+    assert await told() == {}
+
+
+async def test_several_workers_settle_each_payment_once(people, paid, as_, amounts, told, is_right):
+    for _ in range(6):
+        await paid(3_00)
+        await paid(5_00, to=people.other_freelancer)
+
+    settled = await asyncio.gather(*(resolvers.payments.settle_due(as_(None)) for _ in range(4)))
+
+    assert sum(settled) == 12
+    assert (await amounts(people.freelancer))[:3] == (0, 18_00, 0)
+    assert (await amounts(people.other_freelancer))[:3] == (0, 30_00, 0)
+    assert set(await told()) == {wallet_stream(one.id) for one in (people.freelancer, people.other_freelancer)}
+    await is_right()
+
+
+async def test_hot_accounts_are_folded_without_anybody_seeing_a_difference(house, people, give, as_, is_right):
+    for cents in (1, 2, 3):
+        await give(FUNDS, people.client, cents)
+
+    folded = [await resolvers.payments.fold(as_(None)) for _ in range(2)]
+
+    assert folded == [3, 0]
+    async with house.database.reading() as session:
+        assert await loaders.ledger.totals(session) == {"USD": 0}
+    await is_right()
+
+
+async def test_holds_whose_time_is_over_are_let_go(house, people, give, as_, clock, amounts, is_right):
+    await give(FUNDS, people.client, 100)
+    async with house.context().writing() as work:
+        (account,) = await loaders.ledger.accounts(work, FUNDS.of(people.client.id, "USD"), at=house.clock())
+        for minutes in (1, 60):
+            until = house.clock() + timedelta(minutes=minutes)
+            await loaders.ledger.hold(work, Hold.of(account, 30, at=house.clock(), expires_at=until))
+    clock.advance(minutes=2)
+
+    freed = [await resolvers.payments.expire_holds(as_(None)) for _ in range(2)]
+
+    assert freed == [1, 0]
+    assert await amounts(people.client) == (70, 0, 0, 0, 30)
+    await is_right()
 
 
 async def test_nobody_follows_no_wallet(as_):
