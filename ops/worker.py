@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 import structlog
-from pgqueuer import AsyncpgPoolDriver, PgQueuer, Queries
+from pgqueuer import AsyncpgDriver, PgQueuer, Queries
 from pgqueuer.adapters.persistence.qb import (
     DBSettings,
     QueryBuilderEnvironment,
@@ -43,9 +43,6 @@ SILENT_SECONDS = 30.0
 
 LOOK_SECONDS = 5.0
 """How long to rely on Postgres to say that somebody calls, before looking all the same."""
-
-CONNECTIONS = 3
-"""One that listens, and two to share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +104,8 @@ async def keep_at_it(stop: asyncio.Event, house: House) -> None:
 
 async def _until(stop: asyncio.Event, house: House) -> None:
     """Share the work with the other workers until told to stop, or until the database is lost."""
-    async with _connections(house) as pool:
-        queue = _queue(pool)
+    async with _connection(house) as connection:
+        queue = _queue(connection)
         for chore in CHORES:
             _undertake(queue, chore, house, stop)
         async with asyncio.TaskGroup() as group:
@@ -124,23 +121,21 @@ async def _until(stop: asyncio.Event, house: House) -> None:
 
 
 @asynccontextmanager
-async def _connections(house: House) -> AsyncIterator[Any]:
+async def _connection(house: House) -> AsyncIterator[Any]:
+    """One connection that hears calls and keeps the book; a pool would look for a listener before there is one."""
     settings = house.settings
     url = settings.database_url.replace("+asyncpg", "", 1)
     told = SERVER_SETTINGS | {"application_name": "workup-worker", "role": settings.db_role}
-    pool = await asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS, server_settings=told)
+    connection = await asyncpg.connect(url, server_settings=told)
     try:
-        yield pool
+        yield connection
     finally:
-        # What is in use when the database is lost does not come back.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(AGAIN_SECONDS):
-                await pool.close()
-        pool.terminate()
+        # Lost or not, nothing that matters is left in it.
+        connection.terminate()
 
 
-def _queue(pool: Any) -> PgQueuer:
-    driver, place = AsyncpgPoolDriver(pool), DBSettings(db_schema="queue")
+def _queue(connection: Any) -> PgQueuer:
+    driver, place = AsyncpgDriver(connection), DBSettings(db_schema="queue")
     builders = QueryBuilderEnvironment(place), QueryQueueBuilder(place), QuerySchedulerBuilder(place)
     return PgQueuer(driver, queries=Queries(driver, *builders))
 
