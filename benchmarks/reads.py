@@ -44,7 +44,7 @@ from benchmarks.load import Said, ask
 from benchmarks.town import POPULAR, Town
 from ops import local, migrate
 from ops.auth import KeyRing
-from ops.local import _free_port
+from ops.local import free_port
 from ops.settings import SigningKey
 
 ROOT = Path(__file__).parents[1]
@@ -366,15 +366,15 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         }
         asker = Asker(town, KeyRing([SigningKey("bench", seed)]))
         serve = [sys.executable, "-m", "ops", "serve"]
-        compiled = stack.enter_context(_running("compiled", serve, _free_port(), "/readyz", **told))
+        compiled = stack.enter_context(_running("compiled", serve, free_port(), "/readyz", **told))
         introspection.write_bytes(compiled.post(asker.introspection(0))[1])
         ordinary = {**told, "WORKUP_COMPILED": "off"}
         servers = [
             stack.enter_context(
-                _running("limit", [sys.executable, "-m", "benchmarks.limit"], _free_port(), "/", **told)
+                _running("limit", [sys.executable, "-m", "benchmarks.limit"], free_port(), "/", **told)
             ),
             compiled,
-            stack.enter_context(_running("ordinary", serve, _free_port(), "/readyz", **ordinary)),
+            stack.enter_context(_running("ordinary", serve, free_port(), "/readyz", **ordinary)),
         ]
         assert databases.postgres.process is not None
         yield Bench(servers, databases.postgres.process.pid, asker, options.connections), databases.database_url

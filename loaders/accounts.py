@@ -5,7 +5,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, and_, case, delete, false, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    DateTime,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +35,7 @@ from models.accounts import (
     digest,
     normal_email,
 )
-from models.base import SESSION, VIEWER, Audience
+from models.base import ROLES, SESSION, VIEWER, Audience
 from models.errors import NotFound
 
 account = Relation(Account, Account.id)
@@ -67,6 +81,18 @@ async def signed_in(session: AsyncSession, session_id: UUID, at: datetime) -> Ac
         .where(Account.suspended_at.is_(None))
     )
     return found
+
+
+IS_STILL_SIGNED_IN = exists().where(
+    Session.id == SESSION,
+    Session.ended_at.is_(None),
+    Session.expires_at > bindparam("wall", type_=DateTime(timezone=True)),
+    Account.id == Session.account_id,
+    Account.id == VIEWER,
+    Account.roles == ROLES,
+    Account.suspended_at.is_(None),
+)
+"""Whether what `signed_in` said of a session a moment ago is true yet, the roles of its account too."""
 
 
 async def party(session: AsyncSession, account_id: UUID) -> Account:

@@ -270,9 +270,15 @@ class Statement:
     """A parameter of a slot is called `<number of the slot>.<its own name>`."""
 
 
-def statement(thing: Thing, audience: Audience, shapes: Sequence[Shape]) -> Statement:
-    """Write the statement that shows a thing, which belongs to no row itself, to an audience."""
-    text = f"select convert_to({_joined(_Writer(audience, shapes).thing(thing, None))}, 'UTF8')"
+def statement(
+    thing: Thing, audience: Audience, shapes: Sequence[Shape], only_if: ColumnElement[bool] | None = None
+) -> Statement:
+    """Write the statement that shows a thing, which belongs to no row itself, to an audience.
+
+    Where `only_if` does not hold, nothing is read, and the value is null.
+    """
+    text = f"convert_to({_joined(_Writer(audience, shapes).thing(thing, None))}, 'UTF8')"
+    text = f"select {text}" if only_if is None else f"select case when ({_text(select(only_if))}) then {text} end"
     parameters: dict[str, int] = {}
 
     def numbered(found: re.Match[str]) -> str:

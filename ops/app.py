@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
@@ -34,7 +34,7 @@ from models.accounts import Account
 from models.config import Config
 from models.media import Upload
 from ops import graphiql, logs, wire
-from ops.auth import Argon2, BadToken, KeyRing, bearer
+from ops.auth import Argon2, BadToken, Claims, Guests, KeyRing, bearer
 from ops.clock import HouseClock
 from ops.database import Database
 from ops.demo import PASSWORD
@@ -69,6 +69,7 @@ class House:
     depot: Depot
     clock: HouseClock
     provider: Sandbox | None = None
+    guests: Guests = field(default_factory=Guests)
 
     @classmethod
     def of(cls, settings: Settings, world: Callable[[], datetime] = wall_clock) -> "House":
@@ -141,12 +142,24 @@ class House:
         viewer = await self.account_of(claims.session_id)
         if viewer is None:
             raise BadToken
+        self.guests.remember(claims.session_id, viewer)
+        return self._context_of(viewer, claims, caller)
+
+    def recall(self, caller: Caller, authorization: str) -> Context | None:
+        """The same, without asking anybody, as it was when somebody came with this token before; if she did."""
+        token = bearer(authorization)
+        claims = self.keys.verify(token or "", at=self.clock.wall())
+        viewer = self.guests.recall(claims.session_id)
+        return self._context_of(viewer, claims, caller, is_recalled=True) if viewer else None
+
+    def _context_of(self, viewer: Account, claims: Claims, caller: Caller, **more: Any) -> Context:
         return self.context(
             viewer,
             session_id=claims.session_id,
             expires_at=claims.expires_at,
             address=caller.address,
             agent=caller.agent,
+            **more,
         )
 
     async def account_of(self, session_id: UUID) -> Account | None:
@@ -212,6 +225,7 @@ def build(house: House) -> Front:
         compiled=settings.compiled,
         expires_at=lambda context: context.expires_at,
         open_fields=("register", "signIn", "refresh"),
+        recall=house.recall,
     )
     health = Health(house.database, house.hub, house.depot.storage)
     media = media_of(house)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import jwt
@@ -17,11 +17,16 @@ from models.accounts import Account, Session
 from models.errors import Busy, Unauthenticated
 from ops.settings import SigningKey
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 ALGORITHM = "EdDSA"
 ISSUER = "workup"
 AUDIENCE = "workup-api"
 TOKEN_MAX = 4_000
 CLAIMS = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
+KEPT_MAX = 5_000
+"""Tokens, and sessions, that a process remembers: some 15 MB at most."""
 HASHES_AT_ONCE = 2
 """Each takes 64 MiB for some 50 ms; more at once would only wait for the same cores."""
 HASHES_WAITING_MAX = 50
@@ -53,6 +58,8 @@ class KeyRing:
         self._private = {key.kid: Ed25519PrivateKey.from_private_bytes(key.seed) for key in keys}
         self._public = {kid: key.public_key() for kid, key in self._private.items()}
         self._kid = keys[0].kid
+        self._read: dict[str, Claims] = {}
+        """What was verified before, by the whole token: a signature stays as good as it was."""
 
     def issue(self, account: Account, session: Session, *, at: datetime, seconds: int) -> str:
         """Sign an access token (RFC 7519) for this account and session."""
@@ -69,7 +76,18 @@ class KeyRing:
         return jwt.encode(claims, self._private[self._kid], ALGORITHM, headers={"kid": self._kid})
 
     def verify(self, token: str, *, at: datetime) -> Claims:
-        """Read a token that was signed here; the algorithm is ours to choose, whatever the token says."""
+        """Read a token that was signed here."""
+        read = self._read.get(token)
+        if read is None:
+            read = self._verified(token)
+            if at < read.expires_at:
+                keep(self._read, token, read)
+        if at >= read.expires_at:
+            raise BadToken(expired=True)
+        return read
+
+    def _verified(self, token: str) -> Claims:
+        """Verify its signature; the algorithm is ours to choose, whatever the token says."""
         try:
             kid = jwt.get_unverified_header(token[:TOKEN_MAX]).get("kid")
             claims = jwt.decode(
@@ -81,12 +99,35 @@ class KeyRing:
                 # The house has one clock, and it is not the library's.
                 options={"require": CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
-            read = Claims(UUID(hex=claims["sid"]), datetime.fromtimestamp(claims["exp"], UTC))
+            return Claims(UUID(hex=claims["sid"]), datetime.fromtimestamp(claims["exp"], UTC))
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, AttributeError):
             raise BadToken from None
-        if at >= read.expires_at:
-            raise BadToken(expired=True)
-        return read
+
+
+class Guests:
+    """Who was signed in with a session when it was last looked up.
+
+    Nothing is allowed on the strength of it: it chooses the statement that answers a read, and the statement itself
+    sees whether the session lives, and whether its account has the same roles (`loaders.accounts.is_signed_in`).
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, Account] = {}
+
+    def recall(self, session_id: UUID) -> Account | None:
+        """Who it was, if it is remembered."""
+        return self._known.get(session_id)
+
+    def remember(self, session_id: UUID, account: Account) -> None:
+        """Note who it is."""
+        keep(self._known, session_id, account)
+
+
+def keep(kept: "dict[K, V]", key: K, value: V) -> None:
+    """Keep a bounded number of things; whatever was kept longest goes first."""
+    kept[key] = value
+    if len(kept) > KEPT_MAX:
+        del kept[next(iter(kept))]
 
 
 def bearer(authorization: str | None) -> str | None:

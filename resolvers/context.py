@@ -86,6 +86,8 @@ class Context:
     passwords: Passwords
     provider: Provider | None = None
     """Who carries money to and from here, if anybody does."""
+    is_recalled: bool = False
+    """Whether the viewer is only remembered; whatever reads has to see that she is signed in yet."""
     remarks: dict[str, Any] = field(default_factory=dict)
     """What the answer carries beside its data, under `extensions`."""
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
-from ops.transport.http import HTTP, ContextFor, Page
+from ops.transport.http import HTTP, ContextFor, Page, Recall
 from ops.transport.operations import Gate, Operations
 from ops.transport.record import REQUEST_ID, Observe, request_id
 from ops.transport.short import Short
@@ -24,7 +24,8 @@ class GraphQLApp:
     `context_for` makes the context of one operation, or refuses by raising something with `extensions["code"]`
     (and `expired` if a token was good once). `gate` stands before every operation. `observe` hears how each
     went. `page` is for people who come with a browser. Over HTTP, an operation that selects nothing but `open_fields`
-    is nobody's, whatever token comes with it.
+    is nobody's, whatever token comes with it. `recall` makes a context of what is remembered, for reads that see for
+    themselves whether it is true.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class GraphQLApp:
         observe: Observe | None = None,
         expires_at: ExpiresAt = context_expires_at,
         open_fields: Sequence[str] = (),
+        recall: Recall | None = None,
     ) -> None:
         self._operations = Operations(
             schema, limits or Limits(), introspection=introspection, gate=gate, compiled=compiled
         )
-        self._http = HTTP(self._operations, context_for, page, observe, frozenset(open_fields))
+        self._http = HTTP(self._operations, context_for, page, observe, frozenset(open_fields), recall)
         self._context_for = context_for
         self._observe = observe
         self._expires_at = expires_at

@@ -14,6 +14,7 @@ import strawberry
 import structlog
 from graphql import DocumentNode, OperationDefinitionNode
 
+from loaders.accounts import IS_STILL_SIGNED_IN
 from loaders.compile import HOLE, UNSAID, Shape, Statement, statement
 from models.base import Audience
 from models.errors import Busy, Refusal
@@ -36,6 +37,9 @@ STATEMENTS_MAX = 32
 
 Key: TypeAlias = tuple[Hashable, ...]
 
+Kind: TypeAlias = tuple[Audience, tuple[Shape, ...], bool]
+"""Whose eyes a statement looks with, at what, and whether it has to see first that they are still hers."""
+
 MARK, EDGE = UNSAID.encode(), HOLE.encode()
 
 
@@ -48,7 +52,7 @@ class Planned:
     bytes: int
     is_known: bool = False
     """Whether it was asked for again."""
-    statements: dict[tuple[Audience, tuple[Shape, ...]], Statement] = field(default_factory=dict)
+    statements: dict[Kind, Statement] = field(default_factory=dict)
 
 
 class Shelf:
@@ -76,7 +80,7 @@ class Shelf:
         self._boards[planned.is_known][planned.key] = planned
         self._grow(planned, planned.bytes)
 
-    def add(self, planned: Planned, kind: tuple[Audience, tuple[Shape, ...]], made: Statement) -> None:
+    def add(self, planned: Planned, kind: Kind, made: Statement) -> None:
         """Keep a statement of something that is kept."""
         if self._boards[planned.is_known].get(planned.key) is not planned:
             return
@@ -148,12 +152,15 @@ class Compiler:
             raise Unplanned("refused", refusal.message) from refusal
         viewer = context.viewer
         audience = viewer.audience if viewer else Audience.PUBLIC
-        made = planned.statements.get((audience, shapes))
+        kind = (audience, shapes, context.is_recalled)
+        made = planned.statements.get(kind)
         if made is None:
-            made = statement(plan.thing, audience, shapes)
-            self.shelf.add(planned, (audience, shapes), made)
+            made = statement(plan.thing, audience, shapes, IS_STILL_SIGNED_IN if context.is_recalled else None)
+            self.shelf.add(planned, kind, made)
         arguments = [bound[name] if name in bound else _common(name, context) for name in made.parameters]
-        data: bytes = await context.answers.value(made.text, arguments, keep=planned.is_known)
+        data: bytes | None = await context.answers.value(made.text, arguments, keep=planned.is_known)
+        if data is None:
+            raise Unplanned("signed out")
         if MARK in data:
             raise Unplanned("unsaid")
         return _filled(data, plan, values, context) if plan.fillings else data
@@ -180,6 +187,8 @@ def _common(name: str, context: Context) -> Any:
             return context.session_id
         case "now":
             return context.now()
+        case "wall":
+            return context.now.wall()
     raise AssertionError(name)
 
 

@@ -71,6 +71,12 @@ class Caller(NamedTuple):
 ContextFor: TypeAlias = Callable[[Caller, str | None], Awaitable[Any]]
 """Makes the context of one operation from who calls and the Authorization, or refuses by raising."""
 
+Recall: TypeAlias = Callable[[Caller, str], Any | None]
+"""Makes one without asking anybody, of whom the Authorization named before, if that is remembered.
+
+It is good for one statement that sees for itself that it is so yet.
+"""
+
 Page: TypeAlias = Callable[[], Response]
 
 
@@ -93,6 +99,7 @@ class HTTP:
     page: Page | None
     observe: Observe | None
     open_fields: frozenset[str]
+    recall: Recall | None = None
 
     async def respond(self, request: Request) -> Response:
         """Answer one request, whatever it is."""
@@ -157,8 +164,13 @@ class HTTP:
             await room
         try:
             # Who has an old token sends it along even when asking for a new one.
-            needs_nobody = operation.fields <= self.open_fields
-            context = await self.context_for(caller, None if needs_nobody else authorization)
+            if operation.fields <= self.open_fields:
+                authorization = None
+            if self.recall and authorization and operation.kind is OperationType.QUERY:
+                recalled = self.recall(caller, authorization)
+                if recalled and (answer := await self.operations.answered(operation, recalled)) is not None:
+                    return answer
+            context = await self.context_for(caller, authorization)
             return await self.operations.run(operation, context)
         finally:
             gate.leave(operation.fields)

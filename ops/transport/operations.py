@@ -357,13 +357,8 @@ class Operations:
         `data` may be JSON already.
         """
         try:
-            if compiled and self._compiled and operation.kind is OperationType.QUERY:
-                data = await self._answered(operation, context)
-                if data is not None:
-                    answer: Answer = {"data": orjson.Fragment(data)}
-                    if remarks := getattr(context, "remarks", None):
-                        answer["extensions"] = dict(remarks)
-                    return answer
+            if compiled and (answer := await self.answered(operation, context)) is not None:
+                return answer
             result = execute_root_selection_set(self._executor_of(operation, context))
             if not isinstance(result, ExecutionResult):
                 result = await result
@@ -371,11 +366,19 @@ class Operations:
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
 
-    async def _answered(self, operation: Operation, context: Any) -> bytes | None:
+    async def answered(self, operation: Operation, context: Any) -> Answer | None:
         """Answer a query by one statement, if it can be."""
+        if not self._compiled or operation.kind is not OperationType.QUERY:
+            return None
         document, known, values = operation.document, operation.known, operation.values
         key = (document.text, known.name, *[values.get(name) for name in document.conditions])
-        return await self._compiler.answer(document.ast, known.node, key, values, context)
+        data = await self._compiler.answer(document.ast, known.node, key, values, context)
+        if data is None:
+            return None
+        answer: Answer = {"data": orjson.Fragment(data)}
+        if context.remarks:
+            answer["extensions"] = dict(context.remarks)
+        return answer
 
     async def listen(
         self, operation: Operation, context: Any, revoked: "Future[Exception] | None" = None
