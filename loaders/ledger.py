@@ -307,7 +307,8 @@ class Wrong:
         journal = f"journal {self.journal_id}" if self.journal_id and not entry else None
         account = f"account {self.account_id} ({self.account_kind or 'unknown'} of {self.owner_id or 'the house'})"
         places = [place for place in (entry, journal, account if self.account_id else None) if place]
-        return f"{', '.join(places)}: {self.problem}; it is {self.found}, not {self.expected}."
+        where = f"{', '.join(places)}: " if places else ""
+        return f"{where}{self.problem}; it is {self.found}, not {self.expected}."
 
 
 @dataclass(frozen=True, slots=True)

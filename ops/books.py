@@ -1,15 +1,15 @@
 """How an operator learns whether the ledger is right."""
 
-import loaders.ledger
+import loaders.audit
 from ops.database import Database
 
 
 async def check(database_url: str) -> tuple[bool, str]:
-    """Recompute the ledger as it stands at one moment; say whether it is right, and in a line what was found."""
+    """Recompute the ledger, compare it with all that refers to it, and say in a line whether it is right."""
     database = Database.at(database_url, connections=1)
     try:
         async with database.reading() as session:
-            report = await loaders.ledger.audit(session)
+            report = await loaders.audit.audit(session)
     finally:
         await database.close()
     counted = (

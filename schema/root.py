@@ -19,6 +19,7 @@ from schema.accounts import (
     ProfileItem,
     Session,
 )
+from schema.audit import AuditQueries
 from schema.clock import ClockMutations, ClockQueries
 from schema.contracts import Contract, ContractMutations, ContractQueries, ContractSubscriptions, Milestone
 from schema.edges import NODES_MAX, Connection, Node, anything, asker, everything, many, one, page, part
@@ -68,7 +69,7 @@ class NodeQueries:
 
 
 @strawberry.type(description="What can be asked.")
-class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQueries, ClockQueries):
+class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQueries, AuditQueries, ClockQueries):
     pass
 
 

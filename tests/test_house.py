@@ -26,6 +26,7 @@ NOUNS = {
     "idempotency",
     "transfers",
     "statements",
+    "audit",
     "control",
     "calls",
     "clock",

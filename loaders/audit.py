@@ -1,0 +1,214 @@
+"""Whether the ledger is right, and says the same as everything that refers to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from sqlalchemy import BigInteger, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+import loaders.ledger
+from loaders.ledger import Report, Wrong
+from loaders.work import in_our_words
+from models.ledger import LedgerAccount, UnfoldedEntry
+
+# Each says what does not agree: when it happened (the number of an entry, if there is one), what is wrong, with which
+# account, in which journal, and what it should be and is. Amounts are credits, as in the ledger.
+REFERENCES: dict[str, str] = {
+    "payments and what was moved for them": """
+        SELECT moved.number, 'payment ' || p.id || ' moved something else ' || part.moved,
+            (SELECT a.id FROM entries e JOIN ledger_accounts a ON a.id = e.account_id
+                WHERE e.journal_id = p.journal_id AND a.kind = ANY (part.kinds) ORDER BY e.position LIMIT 1),
+            p.journal_id, part.expected, part.found
+        FROM (
+            SELECT e.journal_id, max(e.number) AS number,
+                coalesce(sum(e.amount) FILTER (WHERE a.kind = 'PENDING' AND a.owner_id = p.freelancer_id), 0) AS earned,
+                coalesce(sum(e.amount) FILTER (WHERE a.kind = 'FEES'), 0) AS fees,
+                coalesce(sum(e.amount) FILTER (
+                    WHERE a.kind = 'ESCROW' AND a.owner_id = p.contract_id
+                        OR a.kind = 'FUNDS' AND a.owner_id = p.client_id
+                ), 0) AS taken
+            FROM payments p
+            JOIN entries e ON e.journal_id = p.journal_id
+            JOIN ledger_accounts a ON a.id = e.account_id AND a.currency = p.currency
+            GROUP BY e.journal_id
+        ) moved
+        JOIN payments p ON p.journal_id = moved.journal_id
+        JOIN journals j ON j.id = p.journal_id
+        CROSS JOIN LATERAL (VALUES
+            ('than it says, or for something else', '{PENDING}'::text[],
+                1, (j.subject = 'payment' AND j.subject_id = p.id)::int::numeric),
+            ('to who worked', '{PENDING}', p.amount_cents - p.freelancer_fee_cents, moved.earned),
+            ('to the house', '{FEES}', p.client_fee_cents + p.freelancer_fee_cents, moved.fees),
+            ('from who paid', '{ESCROW,FUNDS}', -p.amount_cents - p.client_fee_cents, moved.taken)
+        ) AS part (moved, kinds, expected, found)
+        WHERE part.expected <> part.found
+    """,
+    "journals of payments that do not know of them": """
+        SELECT (SELECT max(e.number) FROM entries e WHERE e.journal_id = j.id),
+            'payment ' || j.subject_id || ' does not know of this', e.account_id, j.id, 0, e.amount
+        FROM journals j
+        LEFT JOIN payments p ON p.journal_id = j.id
+        JOIN entries e ON e.journal_id = j.id AND e.position = 1
+        WHERE j.subject = 'payment' AND j.kind <> 'SETTLE' AND p.id IS NULL
+    """,
+    "payments and what was settled of them": """
+        SELECT settled.number, 'payment ' || coalesce(p.id, settled.id) || ' was settled with something else',
+            settled.account_id, settled.journal_id, due.cents, coalesce(settled.cents, 0)
+        FROM payments p
+        FULL JOIN (
+            SELECT j.subject_id AS id, (array_agg(j.id))[1] AS journal_id, max(e.number) AS number,
+                sum(e.amount) AS cents, (array_agg(a.id))[1] AS account_id, (array_agg(a.owner_id))[1] AS owner_id
+            FROM journals j
+            JOIN entries e ON e.journal_id = j.id
+            JOIN ledger_accounts a ON a.id = e.account_id AND a.kind = 'EARNINGS'
+            WHERE j.kind = 'SETTLE'
+            GROUP BY j.subject_id
+        ) settled ON settled.id = p.id AND settled.owner_id = p.freelancer_id
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN p.settled_at IS NULL THEN 0 ELSE p.amount_cents - p.freelancer_fee_cents END AS cents
+        ) due
+        WHERE due.cents <> coalesce(settled.cents, 0)
+    """,
+    "what is pending and what was paid": """
+        SELECT NULL::bigint,
+            'what is pending of ' || coalesce(a.owner_id, due.freelancer_id) || ' is not what was paid and not settled',
+            a.id, NULL::uuid, coalesce(due.cents, 0), coalesce(a.balance, 0)
+        FROM (SELECT * FROM ledger_accounts WHERE kind = 'PENDING') a
+        FULL JOIN (
+            SELECT freelancer_id, currency, sum(amount_cents - freelancer_fee_cents) AS cents
+            FROM payments WHERE settled_at IS NULL GROUP BY freelancer_id, currency
+        ) due ON due.freelancer_id = a.owner_id AND due.currency = a.currency
+        WHERE coalesce(due.cents, 0) <> coalesce(a.balance, 0)
+    """,
+    "payment requests and what was paid for them": """
+        SELECT NULL::bigint, 'payment request ' || r.id || ' was paid with something else', NULL::uuid, p.journal_id,
+            r.amount_cents, p.amount_cents
+        FROM payment_requests r JOIN payments p ON p.id = r.payment_id
+        WHERE r.state = 'PAID' AND (p.milestone_id, p.amount_cents, p.client_id, p.freelancer_id)
+            IS DISTINCT FROM (r.milestone_id, r.amount_cents, r.client_id, r.freelancer_id)
+    """,
+    "transfers and what was moved for them": """
+        SELECT e.number, 'transfer ' || t.id || ' moved something else than it says', a.id, t.journal_id,
+            moved.cents, coalesce(e.amount, 0)
+        FROM transfers t
+        JOIN journals j ON j.id = t.journal_id
+        LEFT JOIN ledger_accounts a ON a.kind = t.purse AND a.owner_id = t.account_id AND a.currency = t.currency
+        LEFT JOIN entries e ON e.journal_id = t.journal_id AND e.account_id = a.id
+        CROSS JOIN LATERAL (
+            SELECT CASE t.kind WHEN 'DEPOSIT' THEN t.amount_cents ELSE -t.amount_cents END
+        ) AS moved (cents)
+        WHERE e.amount IS DISTINCT FROM moved.cents
+            OR (j.kind, j.subject, j.subject_id) IS DISTINCT FROM (t.kind, 'transfer', t.id)
+    """,
+    "journals of transfers that do not know of them": """
+        SELECT e.number, 'transfer ' || j.subject_id || ' does not know of this', e.account_id, j.id, 0, e.amount
+        FROM journals j
+        LEFT JOIN transfers t ON t.journal_id = j.id
+        JOIN entries e ON e.journal_id = j.id AND e.position = 1
+        WHERE j.subject = 'transfer' AND t.id IS NULL
+    """,
+    "withdrawals and what is held for them": """
+        SELECT NULL::bigint,
+            CASE
+                WHEN t.id IS NULL THEN 'hold ' || h.id || ' is for nothing'
+                ELSE 'transfer ' || t.id || ' is ' || t.state || ', and its hold is ' || h.state
+            END,
+            h.account_id, h.journal_id, coalesce(t.amount_cents, 0), h.amount
+        FROM holds h
+        LEFT JOIN transfers t ON t.hold_id = h.id
+        JOIN ledger_accounts a ON a.id = h.account_id
+        WHERE CASE
+            WHEN t.id IS NULL THEN h.state = 'HELD' AND h.expires_at IS NULL
+            ELSE (h.amount, a.kind, a.owner_id, h.state, h.journal_id) IS DISTINCT FROM (
+                t.amount_cents, t.purse, t.account_id,
+                CASE t.state WHEN 'SUCCEEDED' THEN 'POSTED' WHEN 'FAILED' THEN 'VOIDED' ELSE 'HELD' END, t.journal_id
+            )
+        END
+    """,
+}
+"""What has to agree with the ledger, and the question that finds what does not."""
+
+
+def _first_wrong() -> str:
+    # What is wrong with a payment shows in several of its entries: whom it went to is named before whom it came from.
+    found = " UNION ALL ".join(
+        f"SELECT {rank}, w.* FROM ({question}) AS w (number, problem, account_id, journal_id, expected, found)"  # noqa: S608 - ours
+        for rank, question in enumerate(REFERENCES.values())
+    )
+    return f"""
+        SELECT first.problem, first.account_id, a.kind, a.owner_id, first.journal_id, e.position,
+            first.expected::bigint, first.found::bigint
+        FROM ({found}) AS first (rank, number, problem, account_id, journal_id, expected, found)
+        LEFT JOIN ledger_accounts a ON a.id = first.account_id
+        LEFT JOIN LATERAL (
+            SELECT min(position) AS position FROM entries e
+            WHERE e.journal_id = first.journal_id AND e.account_id = first.account_id
+        ) e ON true
+        ORDER BY first.number, first.rank, array_position(ARRAY['PENDING', 'FEES'], a.kind), first.account_id,
+            first.journal_id
+        LIMIT 1
+    """  # noqa: S608 - ours
+
+
+async def audit(session: AsyncSession) -> Report:
+    """Recompute the ledger from its entries; then look whether all that refers to it says the same.
+
+    These are two questions, each about one moment, whoever posts meanwhile.
+    """
+    report = await loaders.ledger.audit(session)
+    if report.wrong is not None:
+        return report
+    with in_our_words():
+        row = (await session.execute(text(_first_wrong()))).one_or_none()
+    return report if row is None else replace(report, wrong=Wrong(*row))
+
+
+@dataclass(frozen=True, slots=True)
+class KindTotal:
+    """What all accounts of a kind and a currency have together."""
+
+    currency: str
+    kind: str
+    accounts: int
+    balance: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What there is of a currency: nothing at all together, wherever it is."""
+
+    currency: str
+    kinds: Sequence[KindTotal]
+
+    @property
+    def balance(self) -> int:
+        """All balances together."""
+        return sum(kind.balance for kind in self.kinds)
+
+
+_UNFOLDED = (
+    select(UnfoldedEntry.account_id, func.sum(UnfoldedEntry.amount).label("amount"))
+    .group_by(UnfoldedEntry.account_id)
+    .subquery()
+)
+_TOTALS = (
+    select(
+        LedgerAccount.currency,
+        LedgerAccount.kind,
+        func.count(),
+        func.sum(LedgerAccount.balance + func.coalesce(_UNFOLDED.c.amount, 0)).cast(BigInteger),
+        func.sum(LedgerAccount.held).cast(BigInteger),
+    )
+    .outerjoin(_UNFOLDED, _UNFOLDED.c.account_id == LedgerAccount.id)
+    .group_by(LedgerAccount.currency, LedgerAccount.kind)
+    .order_by(LedgerAccount.currency, LedgerAccount.kind)
+)
+
+
+async def totals(session: AsyncSession) -> Sequence[Total]:
+    """What the accounts of each kind have, by currency, all at the same moment."""
+    with in_our_words():
+        found = [KindTotal(*row) for row in await session.execute(_TOTALS)]
+    return [Total(currency, list(kinds)) for currency, kinds in groupby(found, lambda one: one.currency)]
