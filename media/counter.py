@@ -43,8 +43,15 @@ class Counter:
     """Everything is looked into once; then it is remembered for as long as it holds."""
 
     def __init__(
-        self, shelf: Shelf, addresses: Addresses, clock: Callable[[], datetime], more: Sequence[tuple[bytes, bytes]]
+        self,
+        shelf: Shelf,
+        addresses: Addresses,
+        clock: Callable[[], datetime],
+        more: Sequence[tuple[bytes, bytes]],
+        *,
+        is_shut: Callable[[], bool],
     ) -> None:
+        self._is_shut = is_shut
         self._shelf = shelf
         self._addresses = addresses
         self._clock = clock
@@ -54,7 +61,7 @@ class Counter:
 
     def __call__(self, target: bytes, headers: Asked) -> Ready | None:
         """Answer a GET, or nothing if it takes more than that."""
-        if not target.startswith(STATIC):
+        if not target.startswith(STATIC) or self._is_shut():
             return None
         for name, _ in headers:
             if name in NOT_PLAIN:

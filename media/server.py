@@ -12,7 +12,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 import orjson
@@ -28,6 +29,7 @@ from media.kinds import GROUPS, Group, TooLarge, Unacceptable
 from media.shelf import Item, Shelf
 from media.storage import KEY
 from media.tickets import TicketExpired
+from models.control import CommandDisabled, Overloaded, ServiceFrozen
 from models.errors import Busy, Conflict, Forbidden, NotFound, OutcomeUnknown, Refusal
 from models.media import Upload, UploadDiffers, UploadGone, UploadGroup
 
@@ -51,6 +53,9 @@ STATUSES: tuple[tuple[type[Refusal], int], ...] = (
     (UploadGone, 410),
     (TicketExpired, 410),
     (OutcomeUnknown, 503),
+    (ServiceFrozen, 503),
+    (Overloaded, 503),
+    (CommandDisabled, 403),
     (Busy, 503),
     (NotFound, 404),
     (Forbidden, 403),
@@ -87,6 +92,23 @@ def not_here(*allowed: str) -> Declined:
 def who_are_you() -> Declined:
     """Uploads of machines take credentials (RFC 7617)."""
     return Declined(401, "UNAUTHENTICATED", "This takes the credentials for uploads.", CHALLENGE)
+
+
+class Gate(Protocol):
+    """Stands before every request, as before every operation; see `ops.transport.operations.Gate`."""
+
+    def enter(self, commands: frozenset[str]) -> Awaitable[None] | None:
+        """Let a request in, at once or when the answer has been awaited; or refuse it by raising."""
+
+    def leave(self, commands: frozenset[str]) -> None:
+        """Let go of what `enter` took."""
+
+    def refuses(self, commands: frozenset[str]) -> bool:
+        """Whether it would not let this in."""
+
+
+READ, BRING, DESCRIBED = (frozenset({name}) for name in ("readFile", "uploadFile", "describeFiles"))
+"""What is asked for here, as operators call it."""
 
 
 class Gone(Exception):
@@ -173,16 +195,19 @@ class MediaServer:
         desk: Desk,
         *,
         credentials: Credentials | None,
+        gate: Gate,
         origins: Collection[str] = (),
         clock: Callable[[], datetime],
     ) -> None:
         self._depot = depot
         self._desk = desk
         self._credentials = credentials
+        self._gate = gate
         self._origins = frozenset(origin.encode() for origin in origins)
         self._clock = clock
         self._shelf = Shelf(depot.storage, time.monotonic)
-        self.counter = Counter(self._shelf, depot.addresses, clock, answers.VARY if self._origins else ())
+        more = answers.VARY if self._origins else ()
+        self.counter = Counter(self._shelf, depot.addresses, clock, more, is_shut=partial(gate.refuses, READ))
 
     @staticmethod
     def serves(path: str) -> bool:
@@ -190,8 +215,20 @@ class MediaServer:
         return path.startswith((STATIC, UPLOAD, DESCRIBE + "/")) or path == DESCRIBE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one request."""
-        body = Body(receive)
+        """Take one request, if the gate lets it in."""
+        body, asked = Body(receive), _asked(scope["path"])
+        try:
+            if (room := self._gate.enter(asked)) is not None:
+                await room
+        except Refusal as refusal:
+            await self._say(refused(refusal), scope, body, send)
+            return
+        try:
+            await self._carry(scope, body, send)
+        finally:
+            self._gate.leave(asked)
+
+    async def _carry(self, scope: Scope, body: "Body", send: Send) -> None:
         try:
             answer = await self._answer(scope, body)
         except Refusal as refusal:
@@ -203,6 +240,9 @@ class MediaServer:
         except Exception:
             log.exception("media failed")
             answer = said(500, {"success": False, "code": "INTERNAL", "message": "Something went wrong here."})
+        await self._say(answer, scope, body, send)
+
+    async def _say(self, answer: Answer, scope: Scope, body: "Body", send: Send) -> None:
         self._allow(scope, answer)
         await _send(answer, scope, body, send)
 
@@ -357,6 +397,12 @@ class MediaServer:
                 (b"access-control-allow-origin", origin),
                 (b"access-control-expose-headers", EXPOSED),
             ]
+
+
+def _asked(path: str) -> frozenset[str]:
+    if path.startswith(STATIC):
+        return READ
+    return BRING if path.startswith(UPLOAD) else DESCRIBED
 
 
 def is_name(name: str) -> bool:

@@ -41,6 +41,8 @@ class EventKind(enum.Enum):
     WALLET_CHANGED = "WALLET_CHANGED"
     TRANSFER_SUCCEEDED = "TRANSFER_SUCCEEDED"
     TRANSFER_FAILED = "TRANSFER_FAILED"
+    CONTROL_CHANGED = "CONTROL_CHANGED"
+    CONTROL_ACKNOWLEDGED = "CONTROL_ACKNOWLEDGED"
 
 
 class StreamHead(Base):
@@ -97,6 +99,12 @@ def wallet_stream(account_id: UUID) -> str:
     """What moves somebody's money; she follows it."""
     return f"wallet:{account_id.hex}"
 
+
+CONTROL_STREAM = "control"
+"""What operators say to every node."""
+
+CONTROL_NEWS_STREAM = "control:news"
+"""The same, and what the nodes make of it, for operators who follow it."""
 
 JOBS_STREAM = "jobs"
 """Jobs being published, for everyone."""

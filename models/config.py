@@ -1,6 +1,6 @@
 """What rules depend on and an operator may want otherwise: every option with its default, bounds and meaning.
 
-For now the defaults apply; `Config` takes other values, but nothing stores any.
+What operators want instead of the defaults is stored as rulings (`models/control.py`), and each node takes it over.
 """
 
 from collections.abc import Mapping
@@ -40,6 +40,16 @@ class Config:
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self._values = dict(values or {})
 
+    @classmethod
+    def wanted(cls, values: Mapping[str, Any]) -> "Config":
+        """Take what is stored; what an older or a newer release knew, or allowed, is not for this one."""
+        return cls({name: value for name, value in values.items() if _is_possible(name, value)})
+
     def __getitem__(self, wanted: Option[V]) -> V:
         value: V = self._values.get(wanted.name, wanted.default)
         return value
+
+
+def _is_possible(name: str, value: Any) -> bool:
+    known = OPTIONS.get(name)
+    return known is not None and isinstance(value, int) and known.least <= value <= known.most

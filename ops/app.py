@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -32,12 +33,15 @@ from media.tickets import Addresses
 from media.workshop import Workshop
 from models.accounts import Account
 from models.config import Config
+from models.control import RESERVE_CONNECTIONS, NodeKind, Service
 from models.media import Upload
 from ops import graphiql, logs, wire
 from ops.auth import Argon2, BadToken, Claims, Guests, KeyRing, bearer
 from ops.clock import HouseClock
+from ops.control import Agent
 from ops.database import Database
 from ops.demo import PASSWORD
+from ops.gate import HouseGate
 from ops.health import Health
 from ops.hub import RedisHub
 from ops.payments import Till
@@ -56,13 +60,23 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass
+class Tuning:
+    """What operators may change while the house stands."""
+
+    config: Config = field(default_factory=Config)
+
+
 @dataclass(frozen=True)
 class House:
     """What lives as long as the process, and the contexts that are made of it."""
 
     settings: Settings
     database: Database
+    reserve: Database
+    """What the house is steered through, beside the pool, which may be full, or closed."""
     hub: RedisHub
+    gate: HouseGate
     keys: KeyRing
     passwords: Argon2
     seal: Seal
@@ -70,17 +84,21 @@ class House:
     clock: HouseClock
     provider: Sandbox | None = None
     guests: Guests = field(default_factory=Guests)
+    tuning: Tuning = field(default_factory=Tuning)
 
     @classmethod
     def of(cls, settings: Settings, world: Callable[[], datetime] = wall_clock) -> "House":
         """Make everything ready to be opened."""
         seal = Seal(settings.secret)
         database = Database.at(settings.database_url, connections=settings.db_connections, role=settings.db_role)
-        clock = HouseClock(world, database.reading, is_sandbox=settings.sandbox_clock)
+        reserve = Database.at(settings.database_url, connections=RESERVE_CONNECTIONS, role=settings.db_role)
+        clock = HouseClock(world, reserve.reading, is_sandbox=settings.sandbox_clock)
         return cls(
             settings,
             database,
+            reserve,
             RedisHub(settings.redis_url, prefix=settings.channel_prefix),
+            HouseGate(schema.root.commands()),
             KeyRing(settings.signing_keys),
             Argon2(settings.password_memory_kib),
             seal,
@@ -112,45 +130,58 @@ class House:
                 await self.provider.close()
             await self.depot.close()
             await self.database.close()
+            await self.reserve.close()
 
-    def context(self, viewer: Account | None = None, **more: Any) -> Context:
+    def context(self, viewer: Account | None = None, database: Database | None = None, **more: Any) -> Context:
         """The surroundings of one operation."""
+        chosen = database or self.database
         given = {"session_id": None, "expires_at": None, "address": "", "agent": ""} | more
         return Context(
             viewer=viewer,
             now=self.clock,
-            config=Config(),
-            reading=self.database.reading,
-            transactions=self.database.writing,
-            loaders=Loaders(self.database.reading, viewer),
-            answers=self.database.lines,
+            config=self.tuning.config,
+            reading=chosen.reading,
+            transactions=chosen.writing,
+            loaders=Loaders(chosen.reading, viewer),
+            answers=chosen.lines,
             hub=self.hub,
             seal=self.seal,
             depot=self.depot,
             tokens=self.keys,
             passwords=self.passwords,
             provider=self.provider,
+            commands=self.gate.commands,
             **given,
         )
 
-    async def context_for(self, caller: Caller, authorization: str | None) -> Context:
+    def database_for(self, commands: frozenset[str]) -> Database:
+        """What these commands are done with: the pool, unless they steer the house, or it is closed."""
+        steers = bool(commands) and all(self.gate.commands.get(name) is Service.CONTROL for name in commands)
+        return self.reserve if steers or self.gate.is_shut else self.database
+
+    async def context_for(
+        self, caller: Caller, authorization: str | None, commands: frozenset[str] = frozenset()
+    ) -> Context:
         """The surroundings of an operation that came over the network, with whoever its token names."""
+        database = self.database_for(commands)
         token = bearer(authorization)
         if token is None:
-            return self.context(address=caller.address, agent=caller.agent)
+            return self.context(database=database, address=caller.address, agent=caller.agent)
         claims = self.keys.verify(token, at=self.clock.wall())
-        viewer = await self.account_of(claims.session_id)
+        viewer = await self.account_of(claims.session_id, database)
         if viewer is None:
             raise BadToken
         self.guests.remember(claims.session_id, viewer)
-        return self._context_of(viewer, claims, caller)
+        return self._context_of(viewer, claims, caller, database=database)
 
     def recall(self, caller: Caller, authorization: str) -> Context | None:
         """The same, without asking anybody, as it was when somebody came with this token before; if she did."""
         token = bearer(authorization)
         claims = self.keys.verify(token or "", at=self.clock.wall())
         viewer = self.guests.recall(claims.session_id)
-        return self._context_of(viewer, claims, caller, is_recalled=True) if viewer else None
+        if viewer is None:
+            return None
+        return self._context_of(viewer, claims, caller, database=self.database_for(frozenset()), is_recalled=True)
 
     def _context_of(self, viewer: Account, claims: Claims, caller: Caller, **more: Any) -> Context:
         return self.context(
@@ -162,10 +193,17 @@ class House:
             **more,
         )
 
-    async def account_of(self, session_id: UUID) -> Account | None:
+    async def account_of(self, session_id: UUID, database: Database | None = None) -> Account | None:
         """Who is signed in with a session, if it is live."""
         owner = partial(loaders.accounts.signed_in, session_id=session_id, at=self.clock.wall())
-        return await read_steadily(self.database.reading, owner)
+        return await read_steadily((database or self.database).reading, owner)
+
+    def agent(self, kind: NodeKind) -> Agent:
+        """Whoever steers this process."""
+        settings = self.settings
+        where = f"{settings.host}:{settings.port}" if kind is not NodeKind.WORKER else ""
+        name = settings.node or f"{socket.gethostname()}:{settings.port if where else 'worker'}"
+        return Agent(self, kind, name=name, address=f"http://{where}" if where else "")
 
 
 class Front:
@@ -197,17 +235,20 @@ def media_of(house: House) -> MediaServer:
     if settings.upload_user and settings.upload_password:
         credentials = Credentials(settings.upload_user, settings.upload_password)
     desk = Desk(arrive, deliver)
-    return MediaServer(house.depot, desk, credentials=credentials, origins=settings.origins, clock=house.clock)
+    return MediaServer(
+        house.depot, desk, credentials=credentials, gate=house.gate, origins=settings.origins, clock=house.clock
+    )
 
 
 def build_media(house: House) -> Front:
     """Put together a server of files alone."""
     media = media_of(house)
-    health = Health(house.database, None, house.depot.storage)
+    agent = house.agent(NodeKind.MEDIA)
+    health = Health(house.database, None, house.depot.storage, agent)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with house.open(with_bell=False):
+        async with house.open(with_bell=False), agent.at_work():
             yield wire.state(media.counter)
 
     return Front(Starlette(routes=health.routes(), lifespan=lifespan), media)
@@ -215,7 +256,7 @@ def build_media(house: House) -> Front:
 
 def build(house: House) -> Front:
     """Put the web application together."""
-    settings = house.settings
+    settings, agent = house.settings, house.agent(NodeKind.WEB)
     graphql = GraphQLApp(
         schema.root.build(),
         context_for=house.context_for,
@@ -226,8 +267,10 @@ def build(house: House) -> Front:
         expires_at=lambda context: context.expires_at,
         open_fields=("register", "signIn", "refresh"),
         recall=house.recall,
+        gate=house.gate,
+        observe=agent.figures.observe,
     )
-    health = Health(house.database, house.hub, house.depot.storage)
+    health = Health(house.database, house.hub, house.depot.storage, agent)
     media = media_of(house)
 
     async def drain() -> None:
@@ -237,7 +280,7 @@ def build(house: House) -> Front:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with house.open():
+        async with house.open(), agent.at_work():
             drain_before_exit(drain)
             yield wire.state(media.counter, short)
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from loaders.work import UnitOfWork
 from models.errors import Busy
+from ops.pool import LivePool
 
 CHECKOUT_SECONDS = 5.0
 """How long an operation waits for a connection before it is told to come back later."""
@@ -72,6 +73,11 @@ class Lines:
         self._idle: list[Line] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def most(self) -> int:
+        """How many lines there may be."""
+        return self._most
 
     @property
     def figures(self) -> tuple[int, int, int]:
@@ -178,10 +184,9 @@ class Database:
         settings = SERVER_SETTINGS | {"role": role}
         engine = create_async_engine(
             url,
-            pool_size=max(1, connections - connections // 2),
-            max_overflow=0,
+            poolclass=LivePool,
+            pool_size=_sessions(connections),
             pool_timeout=CHECKOUT_SECONDS,
-            pool_use_lifo=True,
             # What people wrote, and the hashes of their passwords, have no place in a log.
             hide_parameters=True,
             connect_args=options | {"server_settings": settings},
@@ -198,10 +203,40 @@ class Database:
             engine,
             async_sessionmaker(bare, expire_on_commit=False),
             async_sessionmaker(engine, class_=UnitOfWork, expire_on_commit=False),
-            Lines(connect, max(1, connections // 2)),
+            Lines(connect, _lines(connections)),
         )
+
+    @property
+    def pool(self) -> LivePool:
+        """The sessions' connections of now; to be disposed of is to get others."""
+        pool = self.engine.pool
+        assert isinstance(pool, LivePool)
+        return pool
+
+    @property
+    def size(self) -> int:
+        """How many connections there may be."""
+        return self.pool.size() + self.lines.most
+
+    async def resize(self, connections: int) -> None:
+        """Have so many connections from here on; no statement is cut short for it."""
+        await self.pool.resize(_sessions(connections))
+        await self.lines.resize(_lines(connections))
+
+    async def rest(self) -> None:
+        """Close the connections that nobody uses; they are made again when somebody needs one."""
+        await self.lines.close()
+        await self.pool.rest()
 
     async def close(self) -> None:
         """Hang up."""
         await self.lines.close()
         await self.engine.dispose()
+
+
+def _sessions(connections: int) -> int:
+    return max(1, connections - connections // 2)
+
+
+def _lines(connections: int) -> int:
+    return max(1, connections // 2)

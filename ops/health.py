@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from media.storage import Storage
 from ops import migrate
+from ops.control import Agent
 from ops.database import Database
 from ops.hub import RedisHub
 
@@ -26,11 +27,15 @@ class Health:
     hub: RedisHub | None
     """Where there is one; a server of files alone has none."""
     storage: Storage
+    agent: Agent
     is_closing: bool = False
 
     async def problems(self) -> list[str]:
         """List what keeps this process from taking traffic."""
         found = ["closing"] if self.is_closing else []
+        if self.agent.desired.is_frozen_wholly:
+            # What it would be asked next is closed on purpose.
+            return [*found, "frozen"]
         if self.hub is not None and not self.hub.connected:
             found.append("redis")
         if not self.storage.is_at_hand:
@@ -42,6 +47,8 @@ class Health:
             return [*found, "database"]
         if revision != migrate.newest():
             found.append("migrations")
+        elif not self.agent.is_steered:
+            found.append("control")
         return found
 
     async def alive(self, _: Request) -> JSONResponse:

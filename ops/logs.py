@@ -3,7 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -11,6 +12,11 @@ import orjson
 import structlog
 from structlog.dev import plain_traceback
 from structlog.tracebacks import ExceptionDictTransformer
+
+from models.control import Service
+
+SERVICE: ContextVar[Service] = ContextVar("service", default=Service.ALL)
+"""Of which service is what happens now; of none in particular until somebody says so."""
 
 WITHOUT_LOCALS = ExceptionDictTransformer(show_locals=False)
 """Variables hold tokens and passwords; where it happened is enough."""
@@ -38,6 +44,8 @@ class Pen:
 
     def operation(self, **said: Any) -> None:
         """Write that an operation is over, and how it went."""
+        if LEVELS.of(SERVICE.get()) > logging.INFO:
+            return
         if self._write is None or self._processors != self._usual:
             structlog.get_logger().info("operation", **said)
         else:
@@ -68,6 +76,36 @@ def _write_text(line: dict[str, Any]) -> None:
     sys.stderr.write(f"{_stamp()} [info     ] {PADDED} {told}\n")
 
 
+class Levels:
+    """How much is written down, service by service; may change at any moment."""
+
+    def __init__(self) -> None:
+        self._usual = logging.INFO
+        self._wanted: dict[Service, int] = {}
+
+    def configure(self, level: str) -> None:
+        """Take what the settings say, for services that nobody speaks of."""
+        self._usual = NUMBERS[level]
+
+    def take(self, wanted: Mapping[str, str]) -> None:
+        """Take what operators want, by service."""
+        self._wanted = {Service(service): NUMBERS[level] for service, level in wanted.items()}
+
+    def of(self, service: Service) -> int:
+        """The least level that is written down about a service."""
+        return self._wanted.get(service, self._usual)
+
+    def judge(self, _logger: Any, method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        """Drop a line that nobody wants."""
+        if NUMBERS.get(method.upper(), logging.ERROR) < self.of(SERVICE.get()):
+            raise structlog.DropEvent
+        return line
+
+
+NUMBERS = {name: logging.getLevelName(name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
+LEVELS = Levels()
+
+
 def configure(level: str, *, as_json: bool) -> None:
     """Send everything to standard error, our own lines and those of libraries, in one form."""
     shared: list[structlog.typing.Processor] = [
@@ -80,13 +118,14 @@ def configure(level: str, *, as_json: bool) -> None:
         if as_json
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
     )
-    processors = [*shared, *last]
+    LEVELS.configure(level)
+    processors = [LEVELS.judge, *shared, *last]
     for_people = not as_json and sys.stderr.isatty()
-    is_written = logging.getLevelName(level) <= logging.INFO and not for_people
-    pen.take(processors, (_write_json if as_json else _write_text) if is_written else None)
+    pen.take(processors, None if for_people else (_write_json if as_json else _write_text))
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        # What is dropped may be wanted a moment later: that is for the levels to say.
+        wrapper_class=structlog.make_filtering_bound_logger("DEBUG"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -69,6 +69,7 @@ class Settings:
     db_role: str = "workup_app"
     password_memory_kib: int = 65_536
     channel_prefix: str = "workup:"
+    node: str | None = None
     media_url: str = (HOME / MEDIA).as_uri()
     media_endpoint: str | None = None
     media_origin: str = ""
@@ -118,6 +119,7 @@ class Settings:
                 environment, "WORKUP_PASSWORD_MEMORY_KIB", 32, 1_048_576, cls.password_memory_kib
             ),
             channel_prefix=environment.get("WORKUP_CHANNEL_PREFIX") or cls.channel_prefix,
+            node=environment.get("WORKUP_NODE") or None,
             media_url=environment.get("WORKUP_MEDIA_URL") or (home_of(environment) / MEDIA).absolute().as_uri(),
             media_endpoint=environment.get("WORKUP_MEDIA_ENDPOINT") or None,
             media_origin=(environment.get("WORKUP_MEDIA_ORIGIN") or "").rstrip("/"),

@@ -29,6 +29,7 @@ import resolvers.jobs
 import resolvers.media
 import resolvers.payments
 import resolvers.transfers
+from models.control import NodeKind
 from ops.app import House
 from ops.database import SERVER_SETTINGS
 from resolvers.context import Context
@@ -88,7 +89,7 @@ async def work(house: House) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with house.open():
+    async with house.open(), house.agent(NodeKind.WORKER).at_work():
         await keep_at_it(stop, house)
 
 
@@ -142,7 +143,8 @@ def _queue(connection: Any) -> PgQueuer:
 
 def _undertake(queue: PgQueuer, chore: Chore, house: House, stop: asyncio.Event) -> None:
     async def do(_: object) -> None:
-        while await chore.do(house.context()) and not stop.is_set():
+        # What is left undone while the house is frozen comes due again.
+        while not house.gate.is_shut and await chore.do(house.context()) and not stop.is_set():
             continue
 
     queue.schedule(chore.name, chore.expression)(do)

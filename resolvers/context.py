@@ -1,6 +1,6 @@
 """What a verb is given: who asks, what time it is, and how to read, write and tell."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +17,7 @@ from media.depot import Depot
 from models.accounts import Account, Session
 from models.base import Audience
 from models.config import Config
+from models.control import Actor, Service
 from models.errors import OutcomeUnknown, Unauthenticated
 from resolvers.hub import Hub
 from resolvers.provider import Provider
@@ -90,6 +91,11 @@ class Context:
     """Whether the viewer is only remembered; whatever reads has to see that she is signed in yet."""
     remarks: dict[str, Any] = field(default_factory=dict)
     """What the answer carries beside its data, under `extensions`."""
+
+    commands: Mapping[str, Service] = field(default_factory=dict)
+    """Everything that can be asked of this house, by the service it belongs to."""
+    operator: Actor | None = None
+    """Who steers from the command line, where nobody signs in."""
 
     @property
     def me(self) -> Account:

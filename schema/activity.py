@@ -34,6 +34,8 @@ described(
     WALLET_CHANGED="Something came into a wallet, left it, or moved in it.",
     TRANSFER_SUCCEEDED="A deposit or a withdrawal went through.",
     TRANSFER_FAILED="A deposit or a withdrawal did not go through.",
+    CONTROL_CHANGED="An operator wants something of the running house; told to administrators.",
+    CONTROL_ACKNOWLEDGED="A node has made of it what it could; told to administrators.",
 )
 
 

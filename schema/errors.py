@@ -7,6 +7,7 @@ import strawberry
 
 import models.clock
 import models.contracts
+import models.control
 import models.idempotency
 import models.ledger
 import models.transfers
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _KNOWN = (
     models.clock,
     models.contracts,
+    models.control,
     models.idempotency,
     models.ledger,
     models.transfers,

@@ -1,5 +1,8 @@
 """Everything that can be asked, done and followed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import strawberry
 from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, Undefined, get_named_type
 
@@ -10,6 +13,7 @@ import loaders.media
 import loaders.payments
 import loaders.proposals
 import loaders.transfers
+from models.control import Service
 from schema.accounts import (
     Account,
     AccountMutations,
@@ -22,8 +26,9 @@ from schema.accounts import (
 from schema.audit import AuditQueries
 from schema.clock import ClockMutations, ClockQueries
 from schema.contracts import Contract, ContractMutations, ContractQueries, ContractSubscriptions, Milestone
+from schema.control import Control, ControlMessage, ControlMutations, ControlQueries, ControlSubscriptions, ServerNode
 from schema.edges import NODES_MAX, Connection, Node, anything, asker, everything, many, one, page, part
-from schema.errors import Refuses
+from schema.errors import Refuses, camel
 from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
 from schema.media import MediaMutations, Upload
 from schema.payments import PaymentSubscriptions, Wallet
@@ -69,7 +74,16 @@ class NodeQueries:
 
 
 @strawberry.type(description="What can be asked.")
-class Query(NodeQueries, AccountQueries, JobQueries, ProposalQueries, ContractQueries, AuditQueries, ClockQueries):
+class Query(
+    NodeQueries,
+    AccountQueries,
+    JobQueries,
+    ProposalQueries,
+    ContractQueries,
+    AuditQueries,
+    ClockQueries,
+    ControlQueries,
+):
     pass
 
 
@@ -82,13 +96,54 @@ class Mutation(
     MediaMutations,
     TransferMutations,
     ClockMutations,
+    ControlMutations,
 ):
     pass
 
 
 @strawberry.type(description="What can be followed, over a websocket (graphql-transport-ws).")
-class Subscription(ProposalSubscriptions, ContractSubscriptions, PaymentSubscriptions):
+class Subscription(ProposalSubscriptions, ContractSubscriptions, PaymentSubscriptions, ControlSubscriptions):
     pass
+
+
+SERVICES: Mapping[type, Service] = {
+    NodeQueries: Service.NODES,
+    AccountQueries: Service.USERS,
+    AccountMutations: Service.USERS,
+    JobQueries: Service.JOBS,
+    JobMutations: Service.JOBS,
+    ProposalQueries: Service.PROPOSALS,
+    ProposalMutations: Service.PROPOSALS,
+    ProposalSubscriptions: Service.PROPOSALS,
+    ContractQueries: Service.CONTRACTS,
+    ContractMutations: Service.CONTRACTS,
+    ContractSubscriptions: Service.CONTRACTS,
+    PaymentSubscriptions: Service.PAYMENTS,
+    TransferMutations: Service.PAYMENTS,
+    AuditQueries: Service.PAYMENTS,
+    MediaMutations: Service.MEDIA,
+    ClockQueries: Service.CONTROL,
+    ClockMutations: Service.CONTROL,
+    ControlQueries: Service.CONTROL,
+    ControlMutations: Service.CONTROL,
+    ControlSubscriptions: Service.CONTROL,
+}
+"""Which service the root fields that are declared together belong to; every one belongs to one."""
+
+FILES = dict.fromkeys(("readFile", "uploadFile", "describeFiles"), Service.MEDIA)
+"""What is asked beside GraphQL."""
+
+
+def commands() -> dict[str, Service]:
+    """Everything that can be asked, by the service it belongs to."""
+    found = dict(FILES)
+    for kind, service in SERVICES.items():
+        declared: Any = kind.__strawberry_definition__  # type: ignore[attr-defined]  # strawberry put it there
+        for field in declared.fields:
+            name = camel(field.python_name)
+            assert name not in found, name
+            found[name] = service
+    return found
 
 
 def build() -> strawberry.Schema:
@@ -97,7 +152,19 @@ def build() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[Client, Freelancer, ProfileItem, Session, Category, Skill, Milestone, Upload],
+        types=[
+            Client,
+            Freelancer,
+            ProfileItem,
+            Session,
+            Category,
+            Skill,
+            Milestone,
+            Upload,
+            Control,
+            ControlMessage,
+            ServerNode,
+        ],
         config=CONFIG,
         exception_handlers=[Refuses()],
     )

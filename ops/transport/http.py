@@ -50,6 +50,8 @@ STATUSES = {
     UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     "FORBIDDEN": HTTPStatus.FORBIDDEN,
     BUSY: HTTPStatus.SERVICE_UNAVAILABLE,
+    "SERVICE_FROZEN": HTTPStatus.SERVICE_UNAVAILABLE,
+    "OVERLOADED": HTTPStatus.SERVICE_UNAVAILABLE,
     INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """How HTTP says it when an operation never began for one of these reasons, whatever the media type."""
@@ -68,8 +70,8 @@ class Caller(NamedTuple):
         return cls(address, connection.headers.get("user-agent", ""))
 
 
-ContextFor: TypeAlias = Callable[[Caller, str | None], Awaitable[Any]]
-"""Makes the context of one operation from who calls and the Authorization, or refuses by raising."""
+ContextFor: TypeAlias = Callable[[Caller, str | None, frozenset[str]], Awaitable[Any]]
+"""Makes the context of one operation from who calls, the Authorization and the commands, or refuses by raising."""
 
 Recall: TypeAlias = Callable[[Caller, str], Any | None]
 """Makes one without asking anybody, of whom the Authorization named before, if that is remembered.
@@ -170,7 +172,7 @@ class HTTP:
                 recalled = self.recall(caller, authorization)
                 if recalled and (answer := await self.operations.answered(operation, recalled)) is not None:
                     return answer
-            context = await self.context_for(caller, authorization)
+            context = await self.context_for(caller, authorization, operation.fields)
             return await self.operations.run(operation, context)
         finally:
             gate.leave(operation.fields)

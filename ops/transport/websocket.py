@@ -191,8 +191,8 @@ class Socket:
         except Exception as error:
             raise _hangup_for(error) from error
 
-    async def _context(self) -> Any:
-        return await self.context_for(Caller.on(self.websocket), self._authorization)
+    async def _context(self, commands: frozenset[str] = frozenset()) -> Any:
+        return await self.context_for(Caller.on(self.websocket), self._authorization, commands)
 
     async def _attend(self, until: datetime | None) -> None:
         """Take messages for as long as the client's token is good."""
@@ -311,7 +311,7 @@ class Socket:
     ) -> None:
         """Run what was let in, and tell what it answers."""
         try:
-            context = await self._context()
+            context = await self._context(operation.fields)
         except Exception as error:
             record.outcome = "refused" if code_of(error) else "failed"
             if retry_after(error) is None:

@@ -2,6 +2,7 @@
 
 from tests.make.accounts import People, account, admin, client, freelancer, people, profiles
 from tests.make.contracts import contract, milestone
+from tests.make.control import OPERATOR, control, control_message, server_node
 from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
 from tests.make.ledger import give
 from tests.make.media import upload
@@ -12,12 +13,15 @@ from tests.make.transfers import transfer, transfer_words
 __all__ = [
     "CATEGORY_ID",
     "HOURLY",
+    "OPERATOR",
     "SKILL_IDS",
     "People",
     "account",
     "admin",
     "client",
     "contract",
+    "control",
+    "control_message",
     "freelancer",
     "give",
     "job",
@@ -28,6 +32,7 @@ __all__ = [
     "profiles",
     "proposal",
     "proposal_words",
+    "server_node",
     "transfer",
     "transfer_words",
     "upload",

@@ -333,7 +333,7 @@ async def test_a_body_that_stops_coming_is_given_up(site, people, monkeypatch, s
 
 async def test_a_body_that_comes_drop_by_drop_has_a_deadline(site, people, monkeypatch):
     monkeypatch.setattr(media.server, "LINGER_SECONDS", 0.01)
-    monkeypatch.setattr("ops.app.Config", lambda: Config({UPLOAD_SECONDS.name: 0.2}))
+    monkeypatch.setattr(site.house.tuning, "config", Config({UPLOAD_SECONDS.name: 0.2}))
     ticket = await site.requested(people.freelancer, UploadGroup.RESUME, len(PDF))
 
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
@@ -355,7 +355,7 @@ async def test_a_body_that_comes_drop_by_drop_has_a_deadline(site, people, monke
 
 @pytest.mark.parametrize(("group", "begin"), [("photos", files.png()), ("resume", PDF)])
 async def test_too_much_is_too_much_as_soon_as_it_is(site, group, begin, monkeypatch):
-    monkeypatch.setattr("ops.app.Config", lambda: Config({UploadGroup(group).bytes_max.name: 10_000}))
+    monkeypatch.setattr(site.house.tuning, "config", Config({UploadGroup(group).bytes_max.name: 10_000}))
     head = (
         f"POST /upload/{group} HTTP/1.1\r\nHost: x\r\nAuthorization: {site.basic}\r\n"
         "Content-Type: multipart/form-data; boundary=frontier\r\nContent-Length: 250000000\r\n\r\n"

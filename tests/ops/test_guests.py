@@ -48,9 +48,9 @@ async def site(house, keep, monkeypatch):
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://workup.test")
     there = Site(house, app, client, account, session, token)
 
-    async def counted(self, session_id):
+    async def counted(self, session_id, database):
         there.looked_up += 1
-        return await account_of(self, session_id)
+        return await account_of(self, session_id, database)
 
     monkeypatch.setattr(House, "account_of", counted)
     async with client:

@@ -61,7 +61,7 @@ def post(body: str | bytes, **headers: str | None) -> bytes:
 
 @asynccontextmanager
 async def serving(gate=None, cors=CORS) -> AsyncIterator[Site]:
-    async def context_for(caller, authorization):
+    async def context_for(caller, authorization, _commands):
         context = await toy.context_for(caller, authorization)
         context.authorization = context.authorization and f"{context.authorization} {caller.address} {caller.agent}"
         return context

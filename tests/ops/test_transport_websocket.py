@@ -256,7 +256,7 @@ async def test_a_token_that_was_revoked_begins_nothing():
     heard: list[Record] = []
     good = True
 
-    async def context_for(connection, authorization):
+    async def context_for(connection, authorization, _commands):
         return await toy.context_for(connection, authorization if good else "Bearer bad")
 
     app = GraphQLApp(toy.schema, context_for=context_for, observe=heard.append)
@@ -275,7 +275,7 @@ async def test_a_token_that_was_revoked_begins_nothing():
 async def test_what_cannot_begin_just_now_is_an_error_of_its_id_only():
     busy = False
 
-    async def context_for(connection, authorization):
+    async def context_for(connection, authorization, _commands):
         return await toy.context_for(connection, "Bearer busy" if busy else authorization)
 
     heard: list[Record] = []

@@ -23,7 +23,7 @@ class TokenExpired(Unauthenticated):
     expired = True
 
 
-async def context_for(_caller: Caller, authorization: str | None) -> Context:
+async def context_for(_caller: Caller, authorization: str | None, _commands: frozenset[str] = frozenset()) -> Context:
     if authorization == "Bearer bad":
         raise Unauthenticated
     if authorization == "Bearer old":

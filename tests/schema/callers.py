@@ -4,9 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import loaders.control
 from models.accounts import Account, ItemKind, ItemWords, ProfileItem, RefreshToken, Session
+from models.base import uuid7
 from models.config import Config
 from models.contracts import Contract, Milestone
+from models.control import Control, ControlMessage, ServerNode
 from models.jobs import Job, JobSkill, JobState
 from models.media import Upload, UploadGroup, UploadWords, Usage
 from models.proposals import Proposal, ProposalState
@@ -36,6 +39,9 @@ class Scene:
     milestone: Milestone
     item: ProfileItem
     upload: Upload
+    control: Control
+    message: ControlMessage
+    server: ServerNode
     sessions: dict[str, Session]
     refresh_token: str
     house: House
@@ -94,6 +100,11 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
     await keep(*sessions.values(), upload)
     await keep(token, job, draft, filled, proposal, accepted, contract, milestone, item)
     await keep(*(JobSkill(job_id=one.id, skill_id=skill) for one in (job, draft) for skill in make.SKILL_IDS[:2]))
+    # There is one of the first, and the others are told apart by a number and a name.
+    message, server = make.control_message(uuid7().int >> 66), make.server_node(f"{uuid7().hex}/0")
+    async with house.database.writing.begin() as work:
+        control = await loaders.control.lock(work, now)
+    await keep(message, server)
     for account in callers.values():
         if account:
             account.password_hash = hashed
@@ -112,6 +123,9 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
         milestone,
         item,
         upload,
+        control,
+        message,
+        server,
         sessions,
         refresh_token,
         house,

@@ -38,7 +38,7 @@ WITHOUT_INPUT = {"signOutEverywhere"}
 """Mutations that there is nothing to say to; an input object has to have a field."""
 
 PAGE = {"first": "Int", "after": "Cursor", "last": "Int", "before": "Cursor"}
-SUBSCRIBED = {"proposalChanged", "contractChanged", "walletChanged"}
+SUBSCRIBED = {"proposalChanged", "contractChanged", "walletChanged", "controlChanged"}
 """Root fields that answer again and again: who may follow what is told in the stories, and in tests/resolvers."""
 
 

@@ -34,6 +34,9 @@ node/milestone null       =       =         Milestone   =           =
 node/session   null       =       =         Session     null        =
 node/item      ProfileItem =      =         =           =           =
 node/upload    null       =       =         null        Upload      =
+node/control   null       =       =         =           =           Control
+node/message   null       =       =         =           =           ControlMessage
+node/server    null       =       =         =           =           ServerNode
 node/client    Client     =       =         =           =           =
 node/freelancer Freelancer =      =         =           =           =
 node/category  Category   =       =         =           =           =

@@ -1,0 +1,178 @@
+"""How the running house is steered: somebody says what is wanted, every node is told, and says what it made of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from uuid import UUID
+
+import loaders.control
+import resolvers.activity
+from loaders.work import UnitOfWork, in_our_words
+from models.activity import CONTROL_NEWS_STREAM, CONTROL_STREAM, Event, EventKind, event
+from models.control import (
+    Acknowledgement,
+    AckState,
+    Actor,
+    Change,
+    Control,
+    ControlMessage,
+    Desired,
+    Kind,
+    Level,
+    Order,
+    Ruling,
+    ServerNode,
+    Service,
+    audited,
+    expected,
+    message_of,
+    must_fit,
+    node_or_none,
+)
+from models.errors import NotFound
+from resolvers.context import Context
+from resolvers.hub import Bell
+
+LOOK_SECONDS = 0.5
+"""How long to rely on the bell while acknowledgements come in."""
+
+Decide = Callable[[Desired], Change]
+
+
+async def set_max_threads(ctx: Context, order: Order, *, service: Service, most: int) -> ControlMessage:
+    """Let so many operations of a service run at once on each node."""
+    return await _say(ctx, order, lambda desired: desired.with_threads(service, most))
+
+
+async def set_max_db_connections(ctx: Context, order: Order, *, connections: int) -> ControlMessage:
+    """Let each node have so many connections to Postgres; all together no more than it gives."""
+    return await _say(ctx, order, lambda desired: desired.with_connections(connections))
+
+
+async def freeze(ctx: Context, order: Order, *, service: Service) -> ControlMessage:
+    """Take nothing new of a service; what runs ends as ever."""
+    return await _say(ctx, order, lambda desired: desired.frozen(service))
+
+
+async def start(ctx: Context, order: Order, *, service: Service) -> ControlMessage:
+    """Take a frozen service's commands again."""
+    return await _say(ctx, order, lambda desired: desired.started(service))
+
+
+async def delete_command(ctx: Context, order: Order, *, command: str) -> ControlMessage:
+    """Refuse a command."""
+    return await _say(ctx, order, lambda desired: desired.without(command, ctx.commands))
+
+
+async def add_command(ctx: Context, order: Order, *, command: str) -> ControlMessage:
+    """Accept a deleted command again."""
+    return await _say(ctx, order, lambda desired: desired.with_command(command, ctx.commands))
+
+
+async def set_logging_level(ctx: Context, order: Order, *, service: Service, level: Level) -> ControlMessage:
+    """Write more or less down about a service."""
+    return await _say(ctx, order, lambda desired: desired.with_level(service, level))
+
+
+async def set_option(ctx: Context, order: Order, *, name: str, value: str) -> ControlMessage:
+    """Give an option another value."""
+    return await _say(ctx, order, lambda desired: desired.with_option(name, value))
+
+
+def steering(ctx: Context) -> Actor:
+    """Who steers here: an administrator, or whoever may use the command line of a server."""
+    return ctx.operator or Actor.of(ctx.me, address=ctx.address, agent=ctx.agent)
+
+
+async def state(ctx: Context) -> Control:
+    """The whole of what is wanted, for those who steer."""
+    steering(ctx)
+    with in_our_words():
+        async with ctx.reading() as session:
+            found = await loaders.control.current(session)
+    return found or Control(id=Control.THE_ONE, version=0, changed_at=ctx.now.wall())
+
+
+async def nodes(ctx: Context) -> Sequence[ServerNode]:
+    """Every process of the house that is there, and the last of those that were."""
+    with in_our_words():
+        async with ctx.reading() as session:
+            return await loaders.control.nodes(session)
+
+
+async def rulings(ctx: Context) -> Sequence[Ruling]:
+    """Everything that is wanted otherwise than it is by itself."""
+    with in_our_words():
+        async with ctx.reading() as session:
+            return await loaders.control.rulings(session)
+
+
+async def changes(ctx: Context) -> AsyncIterator[tuple[Event, ControlMessage]]:
+    """What operators say, and what nodes make of it, from now on."""
+    steering(ctx)
+    async for happened in resolvers.activity.follow(ctx, CONTROL_NEWS_STREAM):
+        message = await ctx.loaders.one(loaders.control.message, happened.subject_id)
+        if message is None:
+            raise NotFound
+        yield happened, message
+
+
+async def _say(ctx: Context, order: Order, decide: Decide) -> ControlMessage:
+    """Say what is wanted, and wait for a while for what the nodes make of it."""
+    actor = steering(ctx)
+    order.must_be_sensible()
+    async with ctx.hub.listen(CONTROL_NEWS_STREAM) as bell:
+        message = await _kept(ctx, order, actor, decide)
+        await _acknowledged(ctx, message.id, bell, order.timeout_seconds)
+    return message
+
+
+async def _kept(ctx: Context, order: Order, actor: Actor, decide: Decide) -> ControlMessage:
+    async with ctx.writing() as work:
+        control = await loaders.control.lock(work, ctx.now.wall())
+        version = control.begin_change(order.version, at=ctx.now.wall())
+        known = await loaders.control.nodes(work)
+        node_or_none(known, order.node_id, at=ctx.now.wall())
+        change = decide(await loaders.control.desired(work, order.node_id))
+        await _must_fit(ctx, work, order, change, known)
+        message = message_of(change, actor, order, version=version, at=ctx.now.wall())
+        work.add(message)
+        await work.flush()
+        work.add_all(expected(message, known, at=ctx.now.wall()))
+        work.add(audited(message, actor))
+        await loaders.control.rule(work, change, node_id=order.node_id, version=version)
+        for stream in (CONTROL_STREAM, CONTROL_NEWS_STREAM):
+            work.leave(event(stream, EventKind.CONTROL_CHANGED, message, by=actor.account_id, at=ctx.now.wall()))
+    return message
+
+
+async def _must_fit(ctx: Context, work: UnitOfWork, order: Order, change: Change, known: Sequence[ServerNode]) -> None:
+    if change.kind is not Kind.DB_CONNECTIONS:
+        return
+    (wanted,) = change.after.values()
+    alive = [node for node in known if node.is_alive(ctx.now.wall())]
+    each = {node.id: wanted if order.node_id in {None, node.id} else node.connections for node in alive}
+    must_fit(each, await loaders.control.connections_given(work))
+
+
+async def _acknowledged(ctx: Context, message_id: UUID, bell: Bell, seconds: int) -> None:
+    """Wait until every node has said what it made of a message, but not for ever."""
+    try:
+        async with asyncio.timeout(seconds):
+            while any(said.state is AckState.PENDING for said in await _of_message(ctx, message_id)):
+                await _wake(bell)
+    except TimeoutError:
+        return
+
+
+async def _of_message(ctx: Context, message_id: UUID) -> Sequence[Acknowledgement]:
+    with in_our_words():
+        async with ctx.reading() as session:
+            return await loaders.control.of_message(session, message_id)
+
+
+async def _wake(bell: Bell) -> None:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            await anext(bell)
+    except TimeoutError:
+        return
