@@ -1,4 +1,4 @@
-"""The benchmarks still measure what they say: all servers answer alike, and the figures come out."""
+"""The benchmarks still measure what they say: all servers answer alike, and the figures come out; nothing is lost."""
 
 import subprocess
 import sys
@@ -24,3 +24,20 @@ def test_reads_are_measured_beside_the_limit() -> None:
         "compiled",
         "ordinary",
     ] * 6
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_or_done_twice_however_often_a_server_or_postgres_is_killed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.crash", "--rounds", "10"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "0 lost, 0 doubled, 0 wrong."
+    # Somebody was cut off in the middle, or nothing was tried.
+    sent_again = int(done.stdout.splitlines()[-2].split()[0])
+    assert sent_again > 0

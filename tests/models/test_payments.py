@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from benchmarks import charges
 from models.ledger import LedgerAccount
 from models.money import AMOUNT_MAX_CENTS, BPS
 from models.payments import ESCROW, FEES, FUNDS, PENDING, Charge, Payment, fee, pay
@@ -33,6 +34,10 @@ def test_gross_is_net_and_fees(amount, client_bps, freelancer_bps):
 
     assert charge.gross == charge.net + charge.fees
     assert 0 <= charge.net <= amount <= charge.gross
+
+
+def test_gross_is_net_and_fees_for_a_hundred_thousand_charges_of_every_size():
+    assert charges.run(100_000, seed=20_261_121) > 0
 
 
 @given(cents, rates, rates, st.data())
