@@ -49,6 +49,7 @@ class Line:
 
     connection: Connection
     prepared: "OrderedDict[str, PreparedStatement[asyncpg.Record]]" = field(default_factory=OrderedDict)
+    made: int = 0
 
     async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
         """Ask for one value; a statement that is not to be kept is forgotten at once."""
@@ -58,7 +59,9 @@ class Line:
             return await known.fetchval(*arguments)
         if not keep:
             return await self.connection.fetchval(text, *arguments)
-        known = self.prepared[text] = await self.connection.prepare(text)
+        self.made += 1
+        # Without a name it would be parsed and planned for each of its values.
+        known = self.prepared[text] = await self.connection.prepare(text, name=f"kept_{self.made}")
         if len(self.prepared) > PREPARED_MAX:
             self.prepared.popitem(last=False)
         return await known.fetchval(*arguments)
@@ -72,7 +75,8 @@ class Lines:
         self._most = most
         self._idle: list[Line] = []
         self._open = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[Line | None]] = deque()
+        """Each is given a line, or nothing, which is to say that it may open one."""
 
     @property
     def most(self) -> int:
@@ -103,7 +107,7 @@ class Lines:
         while self._open > most and self._idle:
             await self._drop(self._idle.pop(0))
         for _ in range(most - self._open):
-            self._wake()
+            self._hand_on(None)
 
     async def close(self) -> None:
         """Hang up every line that nobody uses."""
@@ -116,50 +120,56 @@ class Lines:
 
     async def _another(self) -> Line:
         """Wait for a line that is given back, or open one more."""
-        try:
-            async with asyncio.timeout(CHECKOUT_SECONDS):
-                while not self._idle and self._open >= self._most:
-                    await self._turn()
-        except TimeoutError:
-            raise Busy from None
-        if self._idle:
-            return self._idle.pop()
+        while self._open >= self._most:
+            if (line := await self._turn()) is not None:
+                return line
         self._open += 1
         try:
             return Line(await self._connect())
         except BaseException:
             self._open -= 1
-            self._wake()
+            self._hand_on(None)
             raise
 
-    async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
+    async def _turn(self) -> Line | None:
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Line | None] = loop.create_future()
         self._waiting.append(turn)
+        patience = loop.call_later(CHECKOUT_SECONDS, _give_up, turn)
         try:
-            await turn
-        except BaseException:
-            # Whoever was woken and does not come passes it on.
+            return await turn
+        except asyncio.CancelledError:
+            # Whoever was given something and does not come passes it on.
             if turn.done() and not turn.cancelled():
-                self._wake()
+                given = turn.result()
+                self._hand_on(None) if given is None else self._give_back(given)
             raise
+        finally:
+            patience.cancel()
 
-    def _wake(self) -> None:
+    def _hand_on(self, line: Line | None) -> bool:
+        """Give it to whoever has waited longest, if anybody waits."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_result(None)
-                return
+                turn.set_result(line)
+                return True
+        return False
 
     def _give_back(self, line: Line) -> None:
         if line.connection.is_closed():
             self._open -= 1
+            self._hand_on(None)
         elif self._open > self._most:
             self._open -= 1
             line.connection.terminate()
-        else:
+        elif not self._waiting or not self._hand_on(line):
             self._idle.append(line)
-        if self._waiting:
-            self._wake()
+
+
+def _give_up(turn: "asyncio.Future[Line | None]") -> None:
+    if not turn.done():
+        turn.set_exception(Busy())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,122 @@
+"""Lines to the database: prepared once, handed from one to the next, and never lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from models.errors import Busy
+from ops import database
+from ops.database import PREPARED_MAX, Database, Lines
+
+ALONE = "select pg_backend_pid()"
+COUNTED = "select count(*) from pg_prepared_statements"
+
+
+@pytest.fixture
+async def lines(settings) -> AsyncIterator[Lines]:
+    """Two lines."""
+    base = Database.at(settings.database_url, connections=4)
+    yield base.lines
+    await base.lines.close()
+    await base.engine.dispose()
+
+
+async def held(lines: Lines, count: int) -> list[asyncio.Task[object]]:
+    """Somebody on each line who stays until she is cancelled."""
+    tasks = [asyncio.create_task(lines.value("select pg_sleep(60)", [], keep=False)) for _ in range(count)]
+    while lines.figures[0] < count:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def ended(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_what_is_asked_again_is_planned_once_for_all_its_values(lines):
+    for number in range(8):
+        assert await lines.value("select $1::int + 1", [number], keep=True) == number + 1
+
+    seen = "select string_agg(generic_plans || '/' || custom_plans, ',') from pg_prepared_statements"
+    assert await lines.value(seen, [], keep=False) == "8/0"
+
+
+async def test_no_more_is_kept_prepared_than_there_is_room_for(lines):
+    for number in range(PREPARED_MAX + 5):
+        await lines.value(f"select {number}", [], keep=True)
+
+    # What was forgotten last is closed when the next is prepared.
+    assert await lines.value(COUNTED, [], keep=False) <= PREPARED_MAX + 1
+
+
+async def test_what_is_not_asked_again_is_not_kept(lines):
+    assert await lines.value("select 1", [], keep=False) == 1
+    assert await lines.value(COUNTED, [], keep=False) == 0
+
+
+async def test_many_share_a_few_lines_in_the_order_in_which_they_came(lines):
+    came: list[int] = []
+
+    async def ask(number: int) -> None:
+        assert await lines.value("select $1::int", [number], keep=True) == number
+        came.append(number)
+
+    await asyncio.gather(*map(ask, range(50)))
+
+    assert sorted(came) == list(range(50))
+    assert lines.figures == (2, 2, 0)
+
+
+async def test_who_gives_up_passes_a_line_on(lines):
+    holders = await held(lines, 2)
+    first, second = (asyncio.create_task(lines.value(ALONE, [], keep=False)) for _ in range(2))
+    while lines.figures[2] < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await ended(holders[0], first)
+
+    assert await second
+    await ended(*holders)
+    assert lines.figures[2] == 0
+    assert await asyncio.gather(*(lines.value("select 1", [], keep=False) for _ in range(5))) == [1] * 5
+
+
+async def test_who_waits_too_long_is_told_to_come_back(lines, monkeypatch):
+    monkeypatch.setattr(database, "CHECKOUT_SECONDS", 0.05)
+    holders = await held(lines, 2)
+
+    with pytest.raises(Busy):
+        await lines.value(ALONE, [], keep=False)
+
+    await ended(*holders)
+
+
+async def test_a_line_that_was_cut_makes_room_for_another(lines, settings):
+    holders = await held(lines, 2)
+    waiting = asyncio.create_task(lines.value("select 'here'", [], keep=False))
+    while not lines.figures[2]:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    cutter = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
+    cut = "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'"
+    while not await cutter.fetch(cut):
+        continue
+    await cutter.close()
+
+    assert await waiting == "here"
+    await asyncio.gather(*holders, return_exceptions=True)
+    assert lines.figures[2] == 0
+
+
+async def test_more_lines_are_opened_for_those_who_wait_already(lines):
+    holders = await held(lines, 2)
+    waiting = asyncio.create_task(lines.value(ALONE, [], keep=False))
+    while not lines.figures[2]:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    await lines.resize(3)
+
+    assert await waiting
+    await ended(*holders)
