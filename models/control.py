@@ -282,6 +282,8 @@ class ServerNode(Identified):
     in_flight: Mapped[int]
     waiting: Mapped[int]
     figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    machine_id: Mapped[UUID | None] = mapped_column(index=True, default=None)
+    """The machine it is, or is on, if a keeper made that."""
 
     def state_at(self, at: datetime) -> NodeState:
         """Whether it works; one that has said nothing for a while is taken for gone."""

@@ -7,14 +7,22 @@ import getpass
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import Refusal
-from ops.settings import BadSettings, Settings, database_url_of
+from ops.settings import BadSettings, CloudSettings, Settings, database_url_of
+
+if TYPE_CHECKING:
+    from ops.app import House
 
 SDL = Path(__file__).parents[1] / "schema" / "schema.graphql"
 DRAIN_SECONDS = 30
+STEWARD_CONNECTIONS = 3
+"""Whoever sees to machines has little to say to the database."""
 
 
 def up(_: argparse.Namespace) -> int:
@@ -70,6 +78,21 @@ def work(_: argparse.Namespace) -> int:
     migrations.must_be_reachable(settings.database_url)
     asyncio.run(worker.work(House.of(settings)))
     return 0
+
+
+def machines(_: argparse.Namespace) -> int:
+    """Make and retire machines in the cloud that the settings name."""
+    from ops.machines.cloud import Cloud
+    from ops.machines.keeper import keep
+
+    return _attend(lambda house, stop: keep(house, [Cloud(CloudSettings.of(os.environ))], stop))
+
+
+def autoscale(arguments: argparse.Namespace) -> int:
+    """Ask for machines, and send some away, as the nodes are busy or idle."""
+    from ops.autoscale import Autoscaler
+
+    return _attend(lambda house, stop: Autoscaler(house, arguments.provider).work(stop))
 
 
 def migrate(_: argparse.Namespace) -> int:
@@ -132,30 +155,53 @@ def sdl(arguments: argparse.Namespace) -> int:
     return 1
 
 
+def _attend(work: "Callable[[House, asyncio.Event], Awaitable[None]]") -> int:
+    """Do something with a house around it until told to stop."""
+    from ops import logs
+    from ops import migrate as migrations
+    from ops.app import House
+
+    async def attend(house: House) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with house.open():
+            await work(house, stop)
+
+    _settle()
+    settings = Settings.of(os.environ)
+    logs.configure(settings.log_level, as_json=settings.log_json)
+    migrations.must_be_reachable(settings.database_url)
+    asyncio.run(attend(House.of(replace(settings, db_connections=STEWARD_CONNECTIONS))))
+    return 0
+
+
 def _settle() -> None:
     """Collect garbage from here on, and never look again at what was loaded: it stays."""
     gc.freeze()
     gc.enable()
 
 
+def _read() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ops", description="Runs WorkUp.")
+    verbs = parser.add_subparsers(required=True, metavar="verb")
+    added = {}
+    for verb in (up, serve, work, machines, autoscale, migrate, seed, admin, check, sdl):
+        added[verb] = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
+        added[verb].set_defaults(run=verb)
+    added[serve].add_argument("--only", choices=["media"], help="a server of files alone")
+    added[autoscale].add_argument("--provider", default="process", help="the kind of machines that come and go")
+    added[check].add_argument("what", choices=["ledger"], help="what to look at")
+    added[sdl].add_argument("--check", action="store_true", help="only compare")
+    added[admin].add_argument("email", help="whose address")
+    return parser.parse_args()
+
+
 def main() -> int:
     """Read the command line and do what it says."""
     # Loading makes a hundred thousand objects and no garbage; looking for some took a seventh of the time.
     gc.disable()
-    parser = argparse.ArgumentParser(prog="python -m ops", description="Runs WorkUp.")
-    verbs = parser.add_subparsers(required=True, metavar="verb")
-    for verb in (up, serve, work, migrate, seed, admin, check, sdl):
-        added = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
-        added.set_defaults(run=verb)
-        if verb is serve:
-            added.add_argument("--only", choices=["media"], help="a server of files alone")
-        if verb is check:
-            added.add_argument("what", choices=["ledger"], help="what to look at")
-        if verb is sdl:
-            added.add_argument("--check", action="store_true", help="only compare")
-        if verb is admin:
-            added.add_argument("email", help="whose address")
-    arguments = parser.parse_args()
+    arguments = _read()
     try:
         code: int = arguments.run(arguments)
     except BadSettings as error:

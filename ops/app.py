@@ -21,6 +21,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 import loaders.accounts
+import resolvers.control
 import resolvers.media
 import schema.root
 from loaders.batch import Loaders
@@ -33,7 +34,7 @@ from media.tickets import Addresses
 from media.workshop import Workshop
 from models.accounts import Account
 from models.config import Config
-from models.control import RESERVE_CONNECTIONS, NodeKind, Service
+from models.control import RESERVE_CONNECTIONS, Desired, Kind, NodeKind, Service
 from models.media import Upload
 from ops import graphiql, logs, wire
 from ops.auth import Argon2, BadToken, Claims, Guests, KeyRing, bearer
@@ -44,6 +45,7 @@ from ops.demo import PASSWORD
 from ops.gate import HouseGate
 from ops.health import Health
 from ops.hub import RedisHub
+from ops.leaving import leave_when_told
 from ops.payments import Till
 from ops.sandbox import Sandbox
 from ops.settings import Settings
@@ -221,6 +223,12 @@ class Front:
             await self._application(scope, receive, send)
 
 
+async def take_options(house: House) -> None:
+    """Let what operators want of options hold in a process that nobody steers otherwise."""
+    rulings = await resolvers.control.rulings(house.context())
+    house.tuning.config = Config(Desired.of(0, rulings, None).of_kind(Kind.OPTION))
+
+
 def media_of(house: House) -> MediaServer:
     """Put the media server together; what it takes in is nobody's request, so each has surroundings of its own."""
     settings = house.settings
@@ -274,13 +282,13 @@ def build(house: House) -> Front:
     media = media_of(house)
 
     async def drain() -> None:
-        health.is_closing = True
+        health.close()
         await graphql.closing()
         house.hub.dismiss()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with house.open(), agent.at_work():
+        async with house.open(), agent.at_work(), leaving_when_told(house, health, drain):
             drain_before_exit(drain)
             yield wire.state(media.counter, short)
 
@@ -295,6 +303,20 @@ def build(house: House) -> Front:
         *(graphiql.routes() if settings.graphiql else []),
     ]
     return Front(Starlette(routes=routes, middleware=middleware, lifespan=lifespan), media)
+
+
+@asynccontextmanager
+async def leaving_when_told(house: House, health: Health, drain: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Let a server that is a machine of a keeper see for itself to finishing, when it is sent away."""
+    if house.settings.machine is None:
+        yield
+        return
+    task = asyncio.create_task(leave_when_told(house, house.settings.machine, health.close, drain))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _cors(settings: Settings) -> dict[str, Any]:

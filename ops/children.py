@@ -23,6 +23,7 @@ class Children:
 
     def __init__(self) -> None:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._may_end: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -40,9 +41,11 @@ class Children:
         *,
         gate: int | None = None,
         is_spoken_to: bool = False,
+        may_end: bool = False,
     ) -> subprocess.Popen[bytes]:
         """Run `python <arguments>`; one that is spoken to has its standard input and output connected to us.
 
+        Of one that may end, somebody else takes note.
         Call it from the main thread: the child ends with the thread that started it.
         """
         ours: IO[bytes] | int | None = subprocess.PIPE if is_spoken_to else None
@@ -57,16 +60,24 @@ class Children:
             start_new_session=True,
         )
         self._running[name] = child
+        if may_end:
+            self._may_end.add(name)
         return child
 
+    def release(self, name: str) -> subprocess.Popen[bytes]:
+        """Leave it to somebody else to take note of its end; it ends with us all the same."""
+        self._may_end.add(name)
+        return self._running[name]
+
     def forget(self, name: str) -> None:
-        """Watch it no longer: it has ended, or its end is no surprise."""
+        """Let go of one that has ended."""
         self._running.pop(name, None)
+        self._may_end.discard(name)
 
     def ended(self) -> tuple[str, int] | None:
-        """Name one that ended by itself, with its exit code."""
+        """Name one that ended although it should not have, with its exit code."""
         for name, child in self._running.items():
-            if (code := child.poll()) is not None:
+            if name not in self._may_end and (code := child.poll()) is not None:
                 return name, code
         return None
 

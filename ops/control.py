@@ -178,6 +178,7 @@ class Agent:
             "host": socket.gethostname(),
             "address": self._address,
             "pid": os.getpid(),
+            "machine_id": self.house.settings.machine,
             "started_at": now,
             "seen_at": now,
             "version": 0,

@@ -30,6 +30,10 @@ class Health:
     agent: Agent
     is_closing: bool = False
 
+    def close(self) -> None:
+        """Take no traffic any more."""
+        self.is_closing = True
+
     async def problems(self) -> list[str]:
         """List what keeps this process from taking traffic."""
         found = ["closing"] if self.is_closing else []

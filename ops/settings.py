@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from uuid import UUID
 
 DATABASE_SCHEME = "postgresql+asyncpg://"
 KEY_BYTES = 32
 SECRET_CHARS_MIN = 32
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+CLOUDS = ("digitalocean", "ec2")
 HOME = Path(__file__).parents[1] / ".workup"
 PROVIDERS = ("sandbox",)
 BEHAVIOURS = ("succeed", "fail", "delay", "delayed-failure", "time-out", "repeat")
@@ -70,6 +72,7 @@ class Settings:
     password_memory_kib: int = 65_536
     channel_prefix: str = "workup:"
     node: str | None = None
+    machine: UUID | None = None
     media_url: str = (HOME / MEDIA).as_uri()
     media_endpoint: str | None = None
     media_origin: str = ""
@@ -120,6 +123,7 @@ class Settings:
             ),
             channel_prefix=environment.get("WORKUP_CHANNEL_PREFIX") or cls.channel_prefix,
             node=environment.get("WORKUP_NODE") or None,
+            machine=_id(environment, "WORKUP_MACHINE"),
             media_url=environment.get("WORKUP_MEDIA_URL") or (home_of(environment) / MEDIA).absolute().as_uri(),
             media_endpoint=environment.get("WORKUP_MEDIA_ENDPOINT") or None,
             media_origin=(environment.get("WORKUP_MEDIA_ORIGIN") or "").rstrip("/"),
@@ -131,6 +135,48 @@ class Settings:
             payments_webhook=environment.get("WORKUP_PAYMENTS_WEBHOOK") or cls.payments_webhook,
             sandbox=_one_of(environment, "WORKUP_SANDBOX", BEHAVIOURS) or cls.sandbox,
             sandbox_seconds=_number(environment, "WORKUP_SANDBOX_SECONDS", 0, 3_600, cls.sandbox_seconds),
+        )
+
+
+@dataclass(frozen=True)
+class CloudSettings:
+    """The account that machines are made in, and what kind of machines they are."""
+
+    name: str
+    key: str
+    secret: str
+    region: str
+    size: str
+    image: str
+    user_data: str
+    """What a machine does when it first starts; `$WORKUP_MACHINE` in it becomes its id."""
+    port: int = 8000
+    private: bool = False
+    prefix: str = "workup"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Read them all; every variable is listed in docs/operations.md."""
+        name = _required(environment, "WORKUP_CLOUD")
+        if name not in CLOUDS:
+            raise BadSettings(f"WORKUP_CLOUD is one of {', '.join(CLOUDS)}, not {name}")
+        prefix = environment.get("WORKUP_CLOUD_PREFIX") or cls.prefix
+        if not prefix.replace("-", "").isalnum() or not prefix.isascii():
+            raise BadSettings("WORKUP_CLOUD_PREFIX has letters, digits and hyphens")
+        script = Path(_required(environment, "WORKUP_CLOUD_USER_DATA"))
+        if not script.is_file():
+            raise BadSettings(f"WORKUP_CLOUD_USER_DATA is a file, and there is none at {script}")
+        return cls(
+            name=name,
+            key=_required(environment, "WORKUP_CLOUD_KEY"),
+            secret=environment.get("WORKUP_CLOUD_SECRET") or "",
+            region=_required(environment, "WORKUP_CLOUD_REGION"),
+            size=_required(environment, "WORKUP_CLOUD_SIZE"),
+            image=_required(environment, "WORKUP_CLOUD_IMAGE"),
+            user_data=script.read_text(),
+            port=_number(environment, "WORKUP_CLOUD_PORT", 1, 65_535, cls.port),
+            private=_switch(environment, "WORKUP_CLOUD_PRIVATE", default=False),
+            prefix=prefix,
         )
 
 
@@ -203,6 +249,14 @@ def _payments_secret(environment: Mapping[str, str]) -> bytes | None:
     if said is not None and len(said) < SECRET_CHARS_MIN:
         raise BadSettings(f"WORKUP_PAYMENTS_SECRET has at least {SECRET_CHARS_MIN} characters")
     return None if said is None else said.encode()
+
+
+def _id(environment: Mapping[str, str], name: str) -> UUID | None:
+    text = environment.get(name)
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise BadSettings(f"{name} is the id of a machine, not {text}") from None
 
 
 def _words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from types import FrameType
-from typing import NoReturn, Self
+from typing import NamedTuple, Self
+from uuid import UUID, uuid4
 
 from ops import go, local, settings
 from ops.balancer import Front, FrontFailed
@@ -24,6 +25,7 @@ from ops.demo import PASSWORD, PEOPLE
 FRONT, WEB_SERVER, WORKER = "front", "web server", "worker"
 SERVE = ["-m", "ops", "serve"]
 HERE = "127.0.0.1"
+PROVIDER = "process"
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.2
@@ -125,26 +127,33 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
     node = Site(HERE, local.free_port())
     children = stack.enter_context(Children())
     # They need longer to load than we to migrate.
-    front, let_go = _load(children, told, site, node)
+    machine_id = uuid4()
+    front, let_go = _load(children, told, site, node, machine_id)
     with _step("Migrations"):
         _migrate(told["DATABASE_URL"])
     with _step("Demo data"):
         has_demo = told["WORKUP_DEMO"] == "on" and (_seed(told["DATABASE_URL"]) or servers is not None)
     let_go()
+    # Whoever asks for a machine in the first moment is heard in the second one.
+    keeper_id = asyncio.run(_enlist(told["DATABASE_URL"]))
     with _step("Web server and worker"):
         _wait_for(node, children)
         _open(front, node)
     _greet(site, time.monotonic() - began, has_demo=has_demo)
-    _watch(children, servers)
+    asyncio.run(_attend(Crew(children, servers, front, node, machine_id, keeper_id, told)))
+    raise ToldToStop
 
 
-def _load(children: Children, told: Mapping[str, str], site: Site, node: Site) -> tuple[Front, Callable[[], None]]:
+def _load(
+    children: Children, told: Mapping[str, str], site: Site, node: Site, machine_id: UUID
+) -> tuple[Front, Callable[[], None]]:
     """Start all of them; web server and worker load, and go on when they are let."""
     reading, writing = os.pipe()
     waiting = {**told, go.VARIABLE: str(reading)}
+    served = {**waiting, "HOST": node.host, "PORT": str(node.port), "WORKUP_MACHINE": str(machine_id)}
     # The front is the first to be told to stop, too.
     front = children.start(FRONT, ["-m", "ops.front", site.host, str(site.port)], told, is_spoken_to=True)
-    children.start(WEB_SERVER, SERVE, {**waiting, "HOST": node.host, "PORT": str(node.port)}, gate=reading)
+    children.start(WEB_SERVER, SERVE, served, gate=reading)
     children.start(WORKER, ["-m", "ops", "work"], waiting, gate=reading)
     os.close(reading)
     return Front(front), lambda: os.close(writing)
@@ -225,6 +234,20 @@ async def _is_inhabited(database_url: str) -> bool:
         await connection.close()
 
 
+async def _enlist(database_url: str) -> UUID:
+    """Say that there is going to be somebody who makes machines; the house that it takes is loaded later."""
+    import asyncpg
+
+    keeper_id = uuid4()
+    connection = await asyncpg.connect(database_url.replace("+asyncpg", "", 1))
+    try:
+        words = "INSERT INTO keepers (id, host, providers, started_at, seen_at) VALUES ($1, $2, $3, now(), now())"
+        await connection.execute(words, keeper_id, socket.gethostname(), [PROVIDER])
+    finally:
+        await connection.close()
+    return keeper_id
+
+
 def _shown(code: int) -> int:
     """Turn how a child ended into an exit code of ours: as shells do for a signal, and never 0."""
     return 128 - code if code < 0 else code or 1
@@ -239,12 +262,57 @@ def _wait_for(site: Site, children: Children) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _watch(children: Children, servers: local.Local | None) -> NoReturn:
-    while True:
-        _must_live(children)
-        if servers is not None and (name := servers.ended()):
-            raise Broken(f"{name} ended by itself; its last words are in {servers.home.path}")
-        time.sleep(WATCH_SECONDS)
+class Crew(NamedTuple):
+    """Everything that runs."""
+
+    children: Children
+    servers: local.Local | None
+    front: Front
+    node: Site
+    machine_id: UUID
+    keeper_id: UUID
+    told: Mapping[str, str]
+
+
+async def _attend(crew: Crew) -> None:
+    """See that everything runs, and make and retire machines as it is wanted, until somebody asks all of it to stop."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
+    keeping = loop.create_task(_keep(crew))
+    try:
+        while not stop.is_set():
+            _must_run(crew)
+            if keeping.done():
+                code = keeping.result()
+                raise Broken(f"the last {WEB_SERVER} ended by itself, with exit code {code}", _shown(code))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await stop.wait()
+    finally:
+        for number in STOPPING:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+
+def _must_run(crew: Crew) -> None:
+    _must_live(crew.children)
+    if crew.servers is not None and (name := crew.servers.ended()):
+        raise Broken(f"{name} ended by itself; its last words are in {crew.servers.home.path}")
+
+
+async def _keep(crew: Crew) -> int:
+    """Keep machines, the web server that runs already and those that are asked for, until none is left."""
+    # Late, when nobody waits for us any more: it loads the whole house.
+    from ops.machines import local as machines
+    from ops.machines.processes import Processes
+
+    processes = Processes(crew.children, crew.told)
+    made = processes.adopt(crew.machine_id, WEB_SERVER, crew.node.address)
+    return await machines.keep(processes, made, crew.front, crew.told, keeper_id=crew.keeper_id)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import models.contracts
 import models.control
 import models.idempotency
 import models.ledger
+import models.machines
 import models.transfers
 import resolvers.hub
 import resolvers.media
@@ -24,6 +25,7 @@ _KNOWN = (
     models.control,
     models.idempotency,
     models.ledger,
+    models.machines,
     models.transfers,
     resolvers.hub,
     resolvers.media,

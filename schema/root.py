@@ -30,6 +30,7 @@ from schema.control import Control, ControlMessage, ControlMutations, ControlQue
 from schema.edges import NODES_MAX, Connection, Node, anything, asker, everything, many, one, page, part
 from schema.errors import Refuses, camel
 from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
+from schema.machines import Machine, MachineMutations, MachineQueries
 from schema.media import MediaMutations, Upload
 from schema.payments import PaymentSubscriptions, Wallet
 from schema.proposals import Proposal, ProposalMutations, ProposalQueries, ProposalSubscriptions
@@ -83,6 +84,7 @@ class Query(
     AuditQueries,
     ClockQueries,
     ControlQueries,
+    MachineQueries,
 ):
     pass
 
@@ -97,6 +99,7 @@ class Mutation(
     TransferMutations,
     ClockMutations,
     ControlMutations,
+    MachineMutations,
 ):
     pass
 
@@ -127,6 +130,8 @@ SERVICES: Mapping[type, Service] = {
     ControlQueries: Service.CONTROL,
     ControlMutations: Service.CONTROL,
     ControlSubscriptions: Service.CONTROL,
+    MachineQueries: Service.CONTROL,
+    MachineMutations: Service.CONTROL,
 }
 """Which service the root fields that are declared together belong to; every one belongs to one."""
 
@@ -163,6 +168,7 @@ def build() -> strawberry.Schema:
             Upload,
             Control,
             ControlMessage,
+            Machine,
             ServerNode,
         ],
         config=CONFIG,

@@ -30,6 +30,8 @@ NOUNS = {
     "audit",
     "calls",
     "clock",
+    "machines",
+    "scaling",
 }
 TOOLS = {
     "schema": {"root", "edges", "errors", "scalars", "limits", "plans"},
@@ -101,6 +103,8 @@ def test_resolvers_never_catch_a_refusal(path: Path) -> None:
         "resolvers/transfers.py": ["(Busy, OutcomeUnknown, TransferMismatch)"],
         # Acknowledgements are waited for, but not for ever.
         "resolvers/control.py": ["TimeoutError", "TimeoutError"],
+        # And so are machines.
+        "resolvers/machines.py": ["TimeoutError", "TimeoutError"],
     }
     assert sorted(caught) == known.get(named(path), [])
 

@@ -5,6 +5,7 @@ from tests.make.contracts import contract, milestone
 from tests.make.control import OPERATOR, control, control_message, server_node
 from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
 from tests.make.ledger import give
+from tests.make.machines import keeper, machine
 from tests.make.media import upload
 from tests.make.payments import payment
 from tests.make.proposals import proposal, proposal_words
@@ -26,6 +27,8 @@ __all__ = [
     "give",
     "job",
     "job_words",
+    "keeper",
+    "machine",
     "milestone",
     "payment",
     "people",

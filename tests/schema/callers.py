@@ -11,6 +11,7 @@ from models.config import Config
 from models.contracts import Contract, Milestone
 from models.control import Control, ControlMessage, ServerNode
 from models.jobs import Job, JobSkill, JobState
+from models.machines import Machine
 from models.media import Upload, UploadGroup, UploadWords, Usage
 from models.proposals import Proposal, ProposalState
 from ops.app import House, wall_clock
@@ -41,6 +42,7 @@ class Scene:
     upload: Upload
     control: Control
     message: ControlMessage
+    machine: Machine
     server: ServerNode
     sessions: dict[str, Session]
     refresh_token: str
@@ -104,7 +106,10 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
     message, server = make.control_message(uuid7().int >> 66), make.server_node(f"{uuid7().hex}/0")
     async with house.database.writing.begin() as work:
         control = await loaders.control.lock(work, now)
-    await keep(message, server)
+    keeper, spare = make.keeper(), make.machine()
+    machine = make.machine(by=keeper)
+    await keep(keeper)
+    await keep(message, server, machine, spare)
     for account in callers.values():
         if account:
             account.password_hash = hashed
@@ -125,6 +130,7 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
         upload,
         control,
         message,
+        machine,
         server,
         sessions,
         refresh_token,

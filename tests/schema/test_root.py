@@ -37,6 +37,7 @@ node/upload    null       =       =         null        Upload      =
 node/control   null       =       =         =           =           Control
 node/message   null       =       =         =           =           ControlMessage
 node/server    null       =       =         =           =           ServerNode
+node/machine   null       =       =         =           =           Machine
 node/client    Client     =       =         =           =           =
 node/freelancer Freelancer =      =         =           =           =
 node/category  Category   =       =         =           =           =
