@@ -15,6 +15,7 @@ import enum
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -501,7 +502,8 @@ class _Writer:
         summary = value.summary
         target = self._row(None, {str(column.key): column for column in summary.columns})
         shown = _joined(self.thing(value.thing, target))
-        found = select(*target.needed).select_from(summary.target).where(summary.on == key, summary.among)
+        columns = target.needed or [literal_column("1")]
+        found = select(*columns).select_from(summary.target).where(summary.on == key, summary.among)
         text = _text(found.group_by(summary.on).having(summary.having))
         return _or_nothing(f"(select {shown} from ({text}) {target.name})", optional=value.optional)
 
@@ -713,6 +715,13 @@ def _place(text: str, kind: Any) -> str:
     raise AssertionError(kind)
 
 
+def _day(text: str) -> str:
+    # asyncpg keeps the first and the last day that Python knows as the two infinities.
+    ends = {"-infinity": date.min, "infinity": date.max}
+    cases = " ".join(f"""when '{kept}' then '"{shown.isoformat()}"'""" for kept, shown in ends.items())
+    return f"case {text} {cases} else to_json({text})::text end"
+
+
 def _written(text: str, kind: Any, nullable: bool, way: Way, *, optional: bool) -> list[_Part]:
     """Write a value of a row."""
     if way is Way.MOMENT:
@@ -720,7 +729,7 @@ def _written(text: str, kind: Any, nullable: bool, way: Way, *, optional: bool) 
         return [_or_nothing(f"""'"' || {moment} || '"'""", optional=optional)] if nullable else ['"', _Sql(moment), '"']
     said = {
         Way.TEXT: f"to_json({text})::text",
-        Way.DAY: f"to_json({text})::text",
+        Way.DAY: _day(text),
         Way.TEXTS: f"array_to_json({text})::text",
         Way.BOOL: f"({text})::text",
         Way.INT: f"({text})::text",
