@@ -91,11 +91,20 @@ class Relation(Generic[Row]):
         order = "-".join(place.key for place in self.order)
         return f"{self.target.__tablename__}.{self.on.key if self.on else 'all'}.{order}"
 
-    def belongs(self, audience: Audience, names: Collection[str] = ()) -> ColumnElement[bool]:
-        """What makes a row part of this relation, in these eyes."""
-        seen: type[Visible] = self.target  # type: ignore[assignment]  # every related table says who sees it
-        conditions = [seen.seen_by(audience), *(self.filters[name] for name in sorted(names))]
-        return and_(*conditions, *([] if self.among is None else [self.among]))
+    def belongs(
+        self, audience: Audience, names: Collection[str] = (), *, seen_before: bool = False
+    ) -> ColumnElement[bool]:
+        """What makes a row part of this relation, in these eyes, which may have `seen_before` what it is seen with."""
+        target: type[Visible] = self.target  # type: ignore[assignment]  # every related table says who sees it
+        seen = [] if seen_before else [target.seen_by(audience)]
+        conditions = [*seen, *(self.filters[name] for name in sorted(names))]
+        return and_(true(), *conditions, *([] if self.among is None else [self.among]))
+
+    def is_seen_from(self, model: type[Base] | None, key: Any) -> bool:
+        """Whether whoever has come here along `key` of a row of this model has seen what these rows are seen with."""
+        if self.on is None or self.via is not None or key != "id" or self.target.seen_with != self.on.key:
+            return False
+        return model is not None and any(one.column.table is model.__table__ for one in self.on.foreign_keys)
 
     def joined(self, statement: Select[Any]) -> Select[Any]:
         """Lead from the key's table to the target's."""

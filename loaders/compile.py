@@ -12,6 +12,7 @@ character can occur in JSON otherwise.
 """
 
 import enum
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +23,12 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Column,
+    ColumnClause,
     ColumnElement,
     Numeric,
     Select,
     SmallInteger,
+    Table,
     Uuid,
     bindparam,
     func,
@@ -34,6 +37,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
+from sqlalchemy.sql import visitors
 
 from loaders.batch import Relation, Summary
 from models.base import Audience, Base
@@ -272,13 +276,13 @@ class Statement:
 
 
 def statement(
-    thing: Thing, audience: Audience, shapes: Sequence[Shape], only_if: ColumnElement[bool] | None = None
+    value: Value, audience: Audience, shapes: Sequence[Shape], only_if: ColumnElement[bool] | None = None
 ) -> Statement:
-    """Write the statement that shows a thing, which belongs to no row itself, to an audience.
+    """Write the statement that shows something, which belongs to no row itself, to an audience.
 
     Where `only_if` does not hold, nothing is read, and the value is null.
     """
-    text = f"convert_to({_joined(_Writer(audience, shapes).thing(thing, None))}, 'UTF8')"
+    text = f"convert_to({_joined(_Writer(audience, shapes).value(value, None))}, 'UTF8')"
     text = f"select {text}" if only_if is None else f"select case when ({_text(select(only_if))}) then {text} end"
     parameters: dict[str, int] = {}
 
@@ -424,7 +428,7 @@ class _Writer:
             case Shown():
                 return _written(*self._what(value.what, row), value.way, optional=value.optional)
             case Choice():
-                return [self._choice(value, row)]
+                return self._choice(value, row)
             case Identity():
                 assert row.model is not None
                 return [f'"{row.model.noun}_', _Sql(_hexadecimal(row.column("id")[0])), '"']
@@ -441,17 +445,19 @@ class _Writer:
         made = what(self.audience)
         return row.computed(made), made.type, True
 
-    def _choice(self, value: Choice, row: _Row) -> _Sql:
+    def _choice(self, value: Choice, row: _Row) -> list[_Part]:
         text, _, nullable = self._what(value.what, row)
         if value.several:
             known = ", ".join(map(_quoted, value.names))
             assert all(name == kept for kept, name in value.names.items()), value.names
             said = f"case when {text} <@ array[{known}]::text[] then array_to_json({text})::text end"
-            return _Sql(f"case when {text} is null then {_nothing(value.optional)} else {_or_unsaid(said)} end")
-        names = " ".join(f"when {_quoted(kept)} then {_quoted(name)}" for kept, name in value.names.items())
-        plain = all(name == kept for kept, name in value.names.items())
-        said = f"""'"' || {text if plain else f"case {text} {names} end"} || '"'"""
-        return _or_nothing(said, optional=value.optional) if nullable else _Sql(said if plain else _or_unsaid(said))
+            return [_Sql(f"case when {text} is null then {_nothing(value.optional)} else {_or_unsaid(said)} end")]
+        if any(name != kept for kept, name in value.names.items()):
+            names = " ".join(f"when {_quoted(kept)} then {_quoted(name)}" for kept, name in value.names.items())
+            text = f"case {text} {names} end"
+        if not nullable:
+            return ['"', _Sql(text), '"']
+        return [_or_nothing(f"""'"' || {text} || '"'""", optional=value.optional)]
 
     def _price(self, value: Price, row: _Row) -> list[_Part]:
         cents, _, nullable = row.column(value.cents)
@@ -485,18 +491,18 @@ class _Writer:
             case One():
                 target = self._row(value.relation.target)
                 shown = _joined(self.value(value.thing, target))
-                found = _text(self._found(value.relation, key, target))
+                found = _text(self._found(value, key, target, row))
                 return _or_nothing(f"(select {shown} from ({found}) {target.name})", optional=value.optional)
             case Many():
                 target = self._row(value.relation.target)
                 shown = _joined(self.thing(value.thing, target))
-                found = _text(self._found(value.relation, key, target).order_by(*value.relation.ordered()))
+                found = _text(self._found(value, key, target, row).order_by(*value.relation.ordered()))
                 listed = f"coalesce(string_agg({shown}, ','), '')"
                 return _Sql(f"(select '[' || {listed} || ']' from ({found}) {target.name})")
             case Figures():
                 return self._figures(value, key)
             case Count():
-                return _Sql(self._count(value, key))
+                return _Sql(self._count(value, key, row))
 
     def _figures(self, value: Figures, key: ColumnElement[Any] | None) -> _Sql:
         summary = value.summary
@@ -508,34 +514,38 @@ class _Writer:
         return _or_nothing(f"(select {shown} from ({text}) {target.name})", optional=value.optional)
 
     def _found(
-        self,
-        relation: Relation[Any],
-        key: ColumnElement[Any] | None,
-        row: _Row,
-        names: Iterable[str] = (),
+        self, value: One | Many | Paged, key: ColumnElement[Any] | None, target: _Row, row: _Row | None, *names: str
     ) -> Select[Any]:
         """The rows of a relation that belong to a key, as `loaders.batch` finds them."""
-        columns = row.needed or [literal_column("1")]
-        return self._belonging(relation, relation.joined(select(*columns).select_from(relation.target)), key, names)
+        columns = target.needed or [literal_column("1")]
+        found = value.relation.joined(select(*columns).select_from(value.relation.target))
+        return self._belonging(value, found, key, row, names)
 
     def _belonging(
         self,
-        relation: Relation[Any],
+        value: One | Many | Paged | Count,
         found: Select[Any],
         key: ColumnElement[Any] | None,
+        row: _Row | None,
         names: Iterable[str],
-        audience: Audience | None = None,
     ) -> Select[Any]:
-        found = found.where(relation.belongs(audience or self.audience, frozenset(names)))
-        return found if relation.on is None else found.where(relation.on == key)
+        relation = value.relation
+        for_all = isinstance(value, Count) and relation.counted_for_all
+        audience = Audience.ADMIN if for_all else self.audience
+        seen_before = relation.is_seen_from(row.model if row else None, value.key)
+        belongs = relation.belongs(audience, frozenset(names), seen_before=seen_before)
+        if relation.on is None or key is None:
+            return found.where(belongs)
+        if _stands_alone(relation, audience, frozenset(names)):
+            belongs = _with_key(belongs, relation, key)
+        return found.where(belongs, relation.on == key)
 
-    def _count(self, value: Count, key: ColumnElement[Any] | None) -> str:
+    def _count(self, value: Count, key: ColumnElement[Any] | None, row: _Row | None) -> str:
         relation = value.relation
         window = self.shapes[value.slot.number] if value.slot else None
         names = window.names if isinstance(window, Window) else frozenset[str]()
         counted = relation.joined(select(func.count()).select_from(relation.target))
-        audience = Audience.ADMIN if relation.counted_for_all else self.audience
-        text = _text(self._belonging(relation, counted, key, names, audience))
+        text = _text(self._belonging(value, counted, key, row, names))
         return f"({_of_slot(text, value.slot, relation)})"
 
     # Pages.
@@ -544,13 +554,12 @@ class _Writer:
         window = self.shapes[value.slot.number]
         assert isinstance(window, Window)
         key = self._key(value.key, row)
-        page = _Page(
-            value.relation, window, self._row(value.relation.target), looks_beyond=_looks_beyond(value, window)
-        )
-        shown = _joined(_separated((name, self._of_page(part, page, key)) for name, part in value.fields))
+        target = self._row(value.relation.target)
+        page = _Page(value.relation, window, target, row, key, _looks_beyond(value, window))
+        shown = _joined(_separated((name, self._of_page(part, page)) for name, part in value.fields))
         if not page.is_read:
             return _Sql(shown)
-        found = self._found(value.relation, key, page.row, window.names)
+        found = self._found(value, key, page.row, row, *window.names)
         if window.placed:
             found = found.where(_beyond(value.relation, backward=window.backward))
         found = found.order_by(*value.relation.ordered(backward=window.backward))
@@ -559,14 +568,12 @@ class _Writer:
             text = f"select q.*, row_number() over () as i from ({text}) q"
         return _Sql(f"(select {shown} from ({text}) {page.row.name})")
 
-    def _of_page(
-        self, part: Rows | Borders | Count | Constant, page: "_Page", key: ColumnElement[Any] | None
-    ) -> list[_Part]:
+    def _of_page(self, part: Listed, page: "_Page") -> list[_Part]:
         match part:
             case Constant():
                 return [part.text]
             case Count():
-                return [_Sql(self._count(part, key))]
+                return [_Sql(self._count(part, page.key, page.around))]
             case Rows():
                 return ["[", _Sql(page.gathered(_joined(self._listed(part.thing, page)))), "]"]
         return page.borders(part)
@@ -592,7 +599,7 @@ class _Writer:
         for noun, relation, thing in known:
             target = self._row(relation.target)
             shown = _joined(self.thing(thing, target))
-            found = _text(self._found(relation, key, target))
+            found = _text(self._found(One(relation, value.slot, thing, optional=True), key, target, None))
             whens.append(f"when {_quoted(noun)} then (select {shown} from ({found}) {target.name})")
         if not whens:
             return _Sql("'[]'")
@@ -615,6 +622,8 @@ class _Page:
     relation: Relation[Any]
     window: Window
     row: _Row
+    around: _Row | None
+    key: ColumnElement[Any] | None
     looks_beyond: bool
     is_read: bool = False
     is_numbered: bool = False
@@ -658,6 +667,28 @@ class _Page:
             return _Sql("'true'" if window.placed else "'false'")
         self.is_read = True
         return _Sql(f"(count(*) > {window.limit})::text")
+
+
+@functools.lru_cache(maxsize=1_000)
+def _stands_alone(relation: Relation[Any], audience: Audience, names: frozenset[str]) -> bool:
+    """Whether nothing that has to hold of a row reads its table once more, under the same name."""
+    if relation.via is not None or not isinstance(relation.target.__table__, Table):
+        return False
+    text = _text(select(func.count()).select_from(relation.target).where(relation.belongs(audience, names)))
+    name = re.escape(relation.target.__table__.name)
+    return len(re.findall(rf'(?:FROM|JOIN|,) "?{name}"?(?![\w.])', text)) == 1
+
+
+def _with_key(belongs: ColumnElement[bool], relation: Relation[Any], key: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Say the key where its column is said, so that what depends on it alone is asked once for all its rows."""
+    on: Any = relation.on
+
+    def replaced(element: Any, **_: Any) -> Any:
+        if isinstance(element, ColumnClause) and element.name == on.name:
+            return key if getattr(element.table, "name", None) == on.table.name else None
+        return None
+
+    return visitors.replacement_traverse(belongs, {}, replaced)
 
 
 def _beyond(relation: Relation[Any], *, backward: bool) -> ColumnElement[bool]:
@@ -728,13 +759,16 @@ def _written(text: str, kind: Any, nullable: bool, way: Way, *, optional: bool) 
         moment = f"""to_char({text} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
         return [_or_nothing(f"""'"' || {moment} || '"'""", optional=optional)] if nullable else ['"', _Sql(moment), '"']
     said = {
-        Way.TEXT: f"to_json({text})::text",
+        Way.TEXT: f"to_json({text})",
         Way.DAY: _day(text),
-        Way.TEXTS: f"array_to_json({text})::text",
+        Way.TEXTS: f"array_to_json({text})",
         Way.BOOL: f"({text})::text",
         Way.INT: f"({text})::text",
         Way.JSON: text,
     }[way]
     if way is Way.INT and not isinstance(kind, SmallInteger) and isinstance(kind, BigInteger | Numeric):
         said = f"case when {text} not between {INT_MIN} and {INT_MAX} then {_quoted(UNSAID)} else {said} end"
+    if nullable and not optional and way in {Way.TEXT, Way.TEXTS}:
+        # The mark is no JSON.
+        said = f"{said}::text"
     return [_or_nothing(said, optional=optional)] if nullable else [_Sql(said)]

@@ -70,6 +70,12 @@ class Base(DeclarativeBase):
     noun: ClassVar[str]
     """The word before the underscore in the row's public id."""
 
+    seen_with: ClassVar[str | None] = None
+    """The column that leads to the row by which this one is seen, if it is seen by just those who see that one.
+
+    It says nothing that `seen_by` does not say. Whoever has come from that row need not ask again.
+    """
+
     def __init__(self, **values: Any) -> None:
         for name, value in values.items():
             if not hasattr(type(self), name):

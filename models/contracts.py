@@ -183,6 +183,7 @@ class Milestone(Identified):
         CheckConstraint("amount_cents > 0", name="amount_positive"),
     )
     noun: ClassVar[str] = "milestone"
+    seen_with = "contract_id"
 
     contract_id: Mapped[UUID] = mapped_column(ForeignKey("contracts.id"))
     position: Mapped[int]

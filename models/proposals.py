@@ -313,6 +313,7 @@ class ProposalPart(Identified):
     """What hangs on a proposal is seen by those who see the proposal; which is why it is only read through it."""
 
     __abstract__ = True
+    seen_with = "proposal_id"
 
     proposal_id: Mapped[UUID]
     position: Mapped[int]

@@ -8,7 +8,7 @@ Where a field is not declared, or a value is not one that can be judged here, `U
 answered in the ordinary way, which also tells of every error.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import SimpleNamespace
@@ -64,6 +64,12 @@ WAYS = {
     "Date": Way.DAY,
 }
 
+INTROSPECTION = "introspection"
+"""The reason for which an operation is answered in the ordinary way that asks of the schema itself."""
+
+ROW = "0.key"
+"""The parameter of a plan for a single row that holds its id."""
+
 BORDERS = {
     "hasNextPage": Border.NEXT,
     "hasPreviousPage": Border.PREVIOUS,
@@ -91,7 +97,7 @@ Filling: TypeAlias = Callable[[bytes, Values, Context], bytes]
 class Plan:
     """What an operation shows, and how its slots and holes are filled."""
 
-    thing: Thing
+    value: Value
     slots: tuple[Fill, ...]
     fillings: tuple[Filling, ...]
 
@@ -134,6 +140,29 @@ class Planner:
         except GraphQLError as error:
             raise Unplanned("error", error.message) from error
 
+    def row(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        values: Values,
+        kind: GraphQLObjectType,
+        details: list[FieldDetails],
+        model: type[Base],
+    ) -> Plan:
+        """Plan what is asked of a row that is there already; its id is bound as `ROW`."""
+        relation = BY_NOUN.get(getattr(model, "noun", ""))
+        if relation is None or relation.target is not model:
+            raise Unplanned("undeclared", "how this row is found")
+        walk = _Walk(self, document, operation, values)
+        slot = walk.slot(lambda _: _filled_already)
+        try:
+            thing = walk.thing(kind, details, model)
+        except GraphQLError as error:
+            raise Unplanned("error", error.message) from error
+        if not any(map(_leads, thing.fields)):
+            raise Unplanned("known")
+        return walk.finished(plan.One(relation, slot, thing, optional=True))
+
 
 @dataclass(slots=True)
 class _Walk:
@@ -154,8 +183,8 @@ class _Walk:
             if isinstance(node, FragmentDefinitionNode)
         }
 
-    def finished(self, thing: Thing) -> Plan:
-        return Plan(thing, tuple(self.slots), tuple(self.fillings))
+    def finished(self, value: Value) -> Plan:
+        return Plan(value, tuple(self.slots), tuple(self.fillings))
 
     def slot(self, fill: Callable[[int], Fill]) -> Slot:
         number = len(self.slots)
@@ -191,7 +220,7 @@ class _Walk:
         if name == "__typename":
             return _typename(kind)
         if name.startswith("__"):
-            raise Unplanned("introspection")
+            raise Unplanned(INTROSPECTION)
         known = kind.fields[name]
         definition = known.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
         edge = definition.metadata.get(EDGE)
@@ -329,11 +358,14 @@ class _Walk:
                 return plan.One(edge.relation, slot, thing, asked.optional)
         assert isinstance(edge, edges.Anything)
         arguments, fill = self.arguments(asked), _several if edge.several else _any
+        possible = self.planner.core.get_possible_types(asked.kind)
         things = {
             noun: (relation, self.thing(asked.kind, asked.details, relation.target))
             for noun, relation in BY_NOUN.items()
+            if self.planner.shown.get(relation.target) in possible
         }
-        return plan.Anything(self.slot(lambda number: fill(number, arguments)), things, edge.several)
+        slot = self.slot(lambda number: fill(number, frozenset(things), arguments))
+        return plan.Anything(slot, things, edge.several)
 
     def arguments(self, asked: "_Asked") -> Callable[[Values], dict[str, Any]]:
         """How the arguments of a field are read: those that a request does not change are read now."""
@@ -380,6 +412,20 @@ class _Asked:
     @property
     def optional(self) -> bool:
         return not is_non_null_type(self.known.type)
+
+
+def _leads(field: tuple[str, Value]) -> bool:
+    """Tell whether more has to be read for a field than the row itself."""
+    _, value = field
+    if isinstance(value, Thing):
+        return any(map(_leads, value.fields))
+    return not isinstance(value, plan.Itself | plan.Constant) or (
+        isinstance(value, plan.Shown | plan.Choice) and not isinstance(value.what, str)
+    )
+
+
+def _filled_already(_values: Values, _context: Context, _bound: Bound) -> Shape:
+    return None
 
 
 def _typename(kind: GraphQLObjectType) -> plan.Constant:
@@ -452,29 +498,47 @@ def _viewer(number: int) -> Fill:
     return fill
 
 
-def _any(number: int, arguments: Callable[[Values], dict[str, Any]]) -> Fill:
+def _any(number: int, known: frozenset[str], arguments: Callable[[Values], dict[str, Any]]) -> Fill:
     name = f"{number}.key"
 
     def fill(values: Values, _context: Context, bound: Bound) -> Shape:
         relation, bound[name] = named_by(arguments(values)["id"], "id")
-        return frozenset([relation.target.noun])
+        return _among(known, [relation.target.noun])
 
     return fill
 
 
-def _several(number: int, arguments: Callable[[Values], dict[str, Any]]) -> Fill:
+def _among(known: frozenset[str], nouns: Sequence[str]) -> frozenset[str]:
+    if not known.issuperset(nouns):
+        raise Unplanned("undeclared", "what has such an id")
+    return frozenset(nouns)
+
+
+def _several(number: int, known: frozenset[str], arguments: Callable[[Values], dict[str, Any]]) -> Fill:
     def fill(values: Values, _context: Context, bound: Bound) -> Shape:
         named = all_named_by(arguments(values)["ids"])
         nouns = [relation.target.noun for relation, _ in named]
         bound[f"{number}.nouns"], bound[f"{number}.keys"] = nouns, [key for _, key in named]
-        return frozenset(nouns)
+        return _among(known, nouns)
 
     return fill
 
 
 def _window(number: int, relation: Relation[Any], arguments: Callable[[Values], dict[str, Any]]) -> Fill:
+    sizes: dict[int | None, plan.Window] = {}
+
     def fill(values: Values, context: Context, bound: Bound) -> Shape:
         given = arguments(values)
+        first = given.get("first")
+        is_plain = all(value is None for name, value in given.items() if name != "first")
+        if is_plain and first in sizes:
+            return sizes[first]
+        shape = placed(given, context, bound)
+        if is_plain:
+            sizes[first] = shape
+        return shape
+
+    def placed(given: dict[str, Any], context: Context, bound: Bound) -> plan.Window:
         wanted = given.get("filter")
         filters = wanted.read() if wanted else NO_FILTERS
         window = Window(given.get("first"), given.get("after"), given.get("last"), given.get("before"))

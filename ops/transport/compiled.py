@@ -1,25 +1,31 @@
 """A query is answered by one statement, if it can be; else by whoever calls this, in the ordinary way.
 
+A mutation, and each event of a subscription, runs in the ordinary way up to the row that it shows; what is asked of
+that row is one statement again, after the transaction. It is read only where other rows are asked for too.
+
 What was planned is kept, by operation and by the parts that its directives include, and with it the statements for each
 audience and shape of the slots. What was asked for once only makes way first: a flood of documents that nobody asks
 twice takes nothing from those that everybody asks, neither here nor on the lines to Postgres.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
+import orjson
 import strawberry
 import structlog
-from graphql import DocumentNode, OperationDefinitionNode
+from graphql import DocumentNode, Executor, GraphQLObjectType, OperationDefinitionNode
+from graphql.execution.collect_fields import FieldDetails
 
 from loaders.accounts import IS_STILL_SIGNED_IN
 from loaders.compile import HOLE, UNSAID, Shape, Statement, statement
-from models.base import Audience
+from models.base import Audience, Base
 from models.errors import Busy, Refusal
 from resolvers.context import Context
-from schema.plans import Bound, Plan, Planner, Unplanned, Values
+from schema.plans import INTROSPECTION, ROW, Bound, Plan, Planner, Unplanned, Values
 
 log = structlog.get_logger(__name__)
 
@@ -40,15 +46,15 @@ Key: TypeAlias = tuple[Hashable, ...]
 Kind: TypeAlias = tuple[Audience, tuple[Shape, ...], bool]
 """Whose eyes a statement looks with, at what, and whether it has to see first that they are still hers."""
 
-MARK, EDGE = UNSAID.encode(), HOLE.encode()
+MARK, EDGE, NOTHING = UNSAID.encode(), HOLE.encode(), b"null"
 
 
 @dataclass(slots=True, eq=False)
 class Planned:
-    """A plan, or why there is none, in a word, and its statements."""
+    """A plan and its statements; or why there is none, in a word; or the answer itself, where it never changes."""
 
     key: Key
-    plan: Plan | str
+    plan: "Plan | str | bytes"
     bytes: int
     is_known: bool = False
     """Whether it was asked for again."""
@@ -89,8 +95,13 @@ class Shelf:
             more -= sum(len(old.text) for old in planned.statements.values())
             planned.statements.clear()
         planned.statements[kind] = made
-        planned.bytes += more
-        self._grow(planned, more)
+        self.grow(planned, more)
+
+    def grow(self, planned: Planned, by: int) -> None:
+        """Take notice that something that is kept has grown."""
+        if self._boards[planned.is_known].get(planned.key) is planned:
+            planned.bytes += by
+            self._grow(planned, by)
 
     def _grow(self, planned: Planned, by: int) -> None:
         board, room = self._boards[planned.is_known], self._room[planned.is_known]
@@ -108,21 +119,33 @@ class Shelf:
         return sum(map(len, self._boards))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """An operation, with its variables, as far as a plan depends on it."""
+
+    document: DocumentNode
+    node: OperationDefinitionNode
+    key: Key
+    """Tells it from all others, but for the variables that only fill slots."""
+    values: Values
+
+
 class Compiler:
-    """Answers queries by one statement each."""
+    """Answers queries by one statement each, and whatever is asked of a row that a mutation or an event shows."""
 
     def __init__(self, schema: strawberry.Schema) -> None:
         self.shelf = Shelf()
         self.taken: Counter[str] = Counter()
-        """How many queries were answered by one statement: `compiled`; or why they were not."""
+        """How many queries, and rows, were answered by one statement (`compiled`, `row`); or why they were not."""
         self._planner = Planner(schema)
 
-    async def answer(
-        self, document: DocumentNode, node: OperationDefinitionNode, key: Key, values: Values, context: Context
-    ) -> bytes | None:
+    async def answer(self, asked: Question, context: Context) -> bytes | None:
         """Give the JSON of a query's `data`; nothing where the ordinary way has to be taken."""
         try:
-            found = await self._answer(document, node, key, values, context)
+            planned = self.shelf.get(asked.key) or self._planned(
+                asked, asked.key, lambda: self._planner.operation(asked.document, asked.node, asked.values)
+            )
+            found = await self._asked(planned, asked, context, {})
         except Unplanned as unplanned:
             self.taken[unplanned.reason] += 1
             return None
@@ -138,14 +161,41 @@ class Compiler:
         self.taken["compiled"] += 1
         return found
 
-    async def _answer(
-        self, document: DocumentNode, node: OperationDefinitionNode, key: Key, values: Values, context: Context
-    ) -> bytes:
-        planned = self.shelf.get(key) or self._planned(document, node, key, values)
-        plan = planned.plan
+    async def row(
+        self, asked: Question, kind: GraphQLObjectType, details: list[FieldDetails], row: Base, context: Context
+    ) -> bytes | None:
+        """Give the JSON of what is asked of a row; nothing where it is to be read in the ordinary way."""
+        where = tuple([detail.node.loc.start if detail.node.loc else 0 for detail in details])
+        key = (*asked.key, kind.name, where)
+        try:
+            planned = self.shelf.get(key) or self._planned(
+                asked,
+                key,
+                lambda: self._planner.row(asked.document, asked.node, asked.values, kind, details, type(row)),
+            )
+            found = await self._asked(planned, asked, context, {ROW: row.id})  # type: ignore[attr-defined]
+        except Unplanned as unplanned:
+            self.taken[f"row {unplanned.reason}"] += 1
+            return None
+        except Exception:
+            # What was done is done: the ordinary way says what has become of it, whatever it was that failed.
+            self.taken["row failed"] += 1
+            log.warning("compiled", failed=True, exc_info=True)
+            return None
+        if found == NOTHING:
+            self.taken["row unseen"] += 1
+            return None
+        self.taken["row"] += 1
+        return found
+
+    async def _asked(self, planned: Planned, asked: Question, context: Context, bound: Bound) -> bytes:
+        plan, values = planned.plan, asked.values
+        if isinstance(plan, bytes):
+            if context.is_recalled:
+                raise Unplanned(INTROSPECTION, "nobody has looked yet whether she is signed in")
+            return plan
         if isinstance(plan, str):
             raise Unplanned(plan)
-        bound: Bound = {}
         try:
             shapes = tuple([fill(values, context, bound) for fill in plan.slots])
         except Refusal as refusal:
@@ -155,7 +205,7 @@ class Compiler:
         kind = (audience, shapes, context.is_recalled)
         made = planned.statements.get(kind)
         if made is None:
-            made = statement(plan.thing, audience, shapes, IS_STILL_SIGNED_IN if context.is_recalled else None)
+            made = statement(plan.value, audience, shapes, IS_STILL_SIGNED_IN if context.is_recalled else None)
             self.shelf.add(planned, kind, made)
         arguments = [bound[name] if name in bound else _common(name, context) for name in made.parameters]
         data: bytes | None = await context.answers.value(made.text, arguments, keep=planned.is_known)
@@ -165,15 +215,48 @@ class Compiler:
             raise Unplanned("unsaid")
         return _filled(data, plan, values, context) if plan.fillings else data
 
-    def _planned(self, document: DocumentNode, node: OperationDefinitionNode, key: Key, values: Values) -> Planned:
+    def remember(self, asked: Question, data: bytes) -> None:
+        """Answer a question that has no variables always like this from now on: what is known of a schema stays so."""
+        planned = self.shelf.get(asked.key)
+        if planned is not None and planned.plan == INTROSPECTION:
+            planned.plan = data
+            self.shelf.grow(planned, len(data))
+
+    def _planned(self, asked: Question, key: Key, plan: Callable[[], Plan]) -> Planned:
         try:
-            plan: Plan | str = self._planner.operation(document, node, values)
+            made: Plan | str = plan()
         except Unplanned as unplanned:
-            plan = unplanned.reason
-        size = document.loc.end if document.loc else 0
-        planned = Planned(key, plan, BYTES_A_CHARACTER * size)
+            made = unplanned.reason
+        size = asked.document.loc.end if asked.document.loc else 0
+        planned = Planned(key, made, BYTES_A_CHARACTER * size)
         self.shelf.put(planned)
         return planned
+
+
+def showing_rows(executor: type[Executor[Any]], compiler: Compiler) -> type[Executor[Any]]:
+    """Make an executor that asks one statement for all that is asked of a row a mutation or an event shows."""
+
+    class ShowingRows(executor):  # type: ignore[valid-type, misc]  # which one it is, the schema says
+        asked: Question | None = None
+
+        def collect_and_execute_subfields(
+            self, return_type: GraphQLObjectType, details: list[FieldDetails], path: Any, result: Any, position: Any
+        ) -> Any:
+            ordinary = partial(super().collect_and_execute_subfields, return_type, details, path, result, position)
+            asked = self.asked
+            if asked is None or not isinstance(result, Base) or self.context_value.viewer is None:
+                return ordinary()
+
+            async def shown() -> Any:
+                data = await compiler.row(asked, return_type, details, result, self.context_value)
+                if data is not None:
+                    return orjson.Fragment(data)
+                found = ordinary()
+                return await found if self.is_awaitable(found) else found
+
+            return shown()
+
+    return ShowingRows
 
 
 def _common(name: str, context: Context) -> Any:

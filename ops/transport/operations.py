@@ -44,7 +44,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from loaders.compile import INT_MAX, INT_MIN
 from ops.transport.asked import Asked
-from ops.transport.compiled import Compiler
+from ops.transport.compiled import Compiler, Question, showing_rows
 from ops.transport.errors import (
     BAD_USER_INPUT,
     PARSE_FAILED,
@@ -62,6 +62,9 @@ DOCUMENTS_KEPT_CHARS_MAX = 500_000
 """The texts of all documents kept. A parsed one takes up to 240 bytes a character: at worst 120 MB."""
 
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+
+OF_THE_SCHEMA = frozenset({"__schema", "__type", "__typename"})
+"""Root fields that ask of the schema itself."""
 
 Answer: TypeAlias = dict[str, Any]
 """What is sent: `data` (unless it never began), `errors` and `extensions` if any. Some of it only orjson can write."""
@@ -130,6 +133,11 @@ def _simple(node: VariableDefinitionNode) -> Variable | None:
     if several and kind.name.value == "Int":
         return None
     return Variable(node.variable.name.value, SIMPLE[kind.name.value], several, required)
+
+
+def _question(document: "Document", known: Known, values: dict[str, Any]) -> Question:
+    key = (document.text, known.name, *[values.get(name) for name in document.conditions])
+    return Question(document.ast, known.node, key, values)
 
 
 def _known(node: OperationDefinitionNode, measures: Mapping[str | None, Measure]) -> Known:
@@ -298,6 +306,7 @@ class Operations:
         """What transports ask before they find out who it is that asks, and before they run anything."""
         self._compiled = compiled
         self._compiler = Compiler(schema)
+        self._showing_rows = showing_rows(self._executor, self._compiler)
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
@@ -332,7 +341,8 @@ class Operations:
         self, document: Document, known: Known, raw: dict[str, Any], extensions: dict[str, Any]
     ) -> Executor[Any]:
         """Make what runs an operation in the ordinary way, or tell what is wrong with its variables."""
-        executor = self._executor.build(
+        reads = known.node.operation is OperationType.QUERY
+        executor = (self._executor if reads else self._showing_rows).build(
             self._core,
             document.ast,
             raw_variable_values=raw,
@@ -344,11 +354,12 @@ class Operations:
             raise Rejected([coded(error, BAD_USER_INPUT) for error in executor])
         return executor
 
-    def _executor_of(self, operation: Operation, context: Any) -> Executor[Any]:
-        executor = operation.executor or self._built(
-            operation.document, operation.known, operation.raw, operation.extensions
-        )
+    def _executor_of(self, operation: Operation, context: Any, *, compiled: bool = True) -> Executor[Any]:
+        document, known = operation.document, operation.known
+        executor = operation.executor or self._built(document, known, operation.raw, operation.extensions)
         executor.context_value = context
+        if compiled and self._compiled and operation.kind is not OperationType.QUERY:
+            executor.asked = _question(document, known, operation.values)  # type: ignore[attr-defined]  # it shows rows
         return executor
 
     async def run(self, operation: Operation, context: Any, *, compiled: bool = True) -> Answer:
@@ -359,9 +370,12 @@ class Operations:
         try:
             if compiled and (answer := await self.answered(operation, context)) is not None:
                 return answer
-            result = execute_root_selection_set(self._executor_of(operation, context))
+            result = execute_root_selection_set(self._executor_of(operation, context, compiled=compiled))
             if not isinstance(result, ExecutionResult):
                 result = await result
+            if compiled and not result.errors and _is_of_the_schema_alone(operation):
+                question = _question(operation.document, operation.known, operation.values)
+                self._compiler.remember(question, orjson.dumps(result.data))
             return _answer(result, getattr(context, "remarks", {}))
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
@@ -370,9 +384,8 @@ class Operations:
         """Answer a query by one statement, if it can be."""
         if not self._compiled or operation.kind is not OperationType.QUERY:
             return None
-        document, known, values = operation.document, operation.known, operation.values
-        key = (document.text, known.name, *[values.get(name) for name in document.conditions])
-        data = await self._compiler.answer(document.ast, known.node, key, values, context)
+        question = _question(operation.document, operation.known, operation.values)
+        data = await self._compiler.answer(question, context)
         if data is None:
             return None
         answer: Answer = {"data": orjson.Fragment(data)}
@@ -430,6 +443,11 @@ async def _until(
 
 async def _next(results: AsyncIterator[ExecutionResult]) -> ExecutionResult | None:
     return await anext(results, None)
+
+
+def _is_of_the_schema_alone(operation: Operation) -> bool:
+    """Tell whether the answer is always the same."""
+    return operation.fields <= OF_THE_SCHEMA and not operation.known.node.variable_definitions
 
 
 def _answer(result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:
