@@ -9,7 +9,10 @@ apart      `ledger_post` between two accounts that nobody else uses
 hot        `ledger_post` from accounts of their own to one hot account: appended now, folded later
 hot, row   the same to one account whose row everybody has to wait for
 hot, 16    the same, the row split into 16 of which each posting takes one by chance
+once       as `apart`, and a key of the caller's is claimed in the same transaction, so that it is done once
+once, hot  as `hot`, with a key
 loaders    `loaders.ledger.post` to the hot account, with all that Python adds
++ key      the same with a key, as every mutation that moves money does: two statements in a transaction
 """
 
 import asyncio
@@ -29,8 +32,10 @@ from uuid import UUID
 
 import asyncpg
 
+import loaders.idempotency
 import loaders.ledger
 from models.base import uuid7
+from models.idempotency import Once
 from models.ledger import AccountKind, Journal, LedgerAccount
 from ops import local, migrate
 from ops.database import SERVER_SETTINGS, Database
@@ -57,6 +62,20 @@ SELECT ledger_post(ARRAY[$1::uuid], '{move}', ARRAY[$2::timestamptz], '{thing}',
     ARRAY[$1::uuid, $1::uuid], '{1,2}', '{2,2}', ARRAY[$3::uuid, $4::uuid], '{-5,5}')
 """
 
+ONCE = """
+WITH claimed AS (
+    INSERT INTO idempotency_keys (account_id, key, fingerprint, subject_id, used_at)
+    VALUES ($5, $1::uuid::text, md5($1::uuid::text), $1, $2) ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT ledger_post(ARRAY[$1::uuid], '{move}', ARRAY[$2::timestamptz], '{thing}', ARRAY[$1::uuid], '{null}', '{2}', '{}',
+    ARRAY[$1::uuid, $1::uuid], '{1,2}', '{2,2}', ARRAY[$3::uuid, $4::uuid], '{-5,5}')
+FROM claimed
+"""
+CALLERS = """
+INSERT INTO accounts (id, email, password_hash, full_name, roles, created_at)
+SELECT id, id || '@example.org', 'none', 'Somebody', '{CLIENT}', now() FROM unnest($1::uuid[]) AS id
+"""
+
 Post = Callable[[int], Awaitable[object]]
 
 
@@ -68,6 +87,7 @@ class Bench:
         self.own: tuple[LedgerAccount, ...] = ()
         self.shards: tuple[LedgerAccount, ...] = ()
         self.hot: LedgerAccount
+        self.callers: list[UUID] = []
 
     async def open(self) -> None:
         """Open all accounts."""
@@ -76,6 +96,8 @@ class Bench:
             self.hot, *rest = await loaders.ledger.accounts(work, RAIL.of(None, "USD"), *keys, at=NOW)
             await work.commit()
         self.own, self.shards = tuple(rest[: 2 * CONNECTIONS]), tuple(rest[2 * CONNECTIONS :])
+        self.callers = [uuid7() for _ in range(CONNECTIONS)]
+        await self.lines[0].execute(CALLERS, self.callers)
 
     def ways(self) -> dict[str, Post]:
         """Each way to post one journal over connection number `at`."""
@@ -83,18 +105,32 @@ class Bench:
         def to(statement: str, target: Callable[[int], UUID]) -> Post:
             return lambda at: self.lines[at].execute(statement, uuid7(), NOW, self.own[at].id, target(at))
 
+        def once(target: Callable[[int], UUID]) -> Post:
+            return lambda at: self.lines[at].execute(ONCE, uuid7(), NOW, self.own[at].id, target(at), self.callers[at])
+
         return {
             "plain": to(INSERT, lambda at: self.own[CONNECTIONS + at].id),
             "apart": to(POST, lambda at: self.own[CONNECTIONS + at].id),
             "hot": to(POST, lambda _: self.hot.id),
             "hot, row": to(POST, lambda _: self.shards[0].id),
             "hot, 16": to(POST, lambda _: random.choice(self.shards).id),
+            "once": once(lambda at: self.own[CONNECTIONS + at].id),
+            "once, hot": once(lambda _: self.hot.id),
             "loaders": self.through_loaders,
+            "+ key": self.through_loaders_once,
         }
 
     async def through_loaders(self, at: int) -> None:
         """Post as a resolver would."""
         async with self.database.writing() as work:
+            await loaders.ledger.post(work, Journal.of("move", ABOUT, [(self.own[at], -5), (self.hot, 5)], at=NOW))
+            await work.commit()
+
+    async def through_loaders_once(self, at: int) -> None:
+        """Claim a key and post, as a mutation does."""
+        once = Once(self.callers[at], str(uuid7()), "none")
+        async with self.database.writing() as work:
+            assert await loaders.idempotency.claim(work, once, at=NOW) is None
             await loaders.ledger.post(work, Journal.of("move", ABOUT, [(self.own[at], -5), (self.hot, 5)], at=NOW))
             await work.commit()
 

@@ -3,13 +3,20 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models.idempotency import IdempotencyKey, Once
 
 SWEPT_MAX = 1_000
+
+# Built once: every mutation that moves money begins with the first.
+_KEYS = IdempotencyKey.metadata.tables[IdempotencyKey.__tablename__]
+_TAKE = insert(_KEYS).on_conflict_do_nothing().returning(_KEYS.c.subject_id)
+_TAKEN = select(_KEYS.c.fingerprint, _KEYS.c.subject_id).where(
+    _KEYS.c.account_id == bindparam("by"), _KEYS.c.key == bindparam("with_key")
+)
 
 
 async def claim(session: AsyncSession, once: Once, *, at: datetime) -> UUID | None:
@@ -18,18 +25,10 @@ async def claim(session: AsyncSession, once: Once, *, at: datetime) -> UUID | No
     Whoever comes second waits here until the first has committed or given up. The first statement of a transaction:
     those who wait hold nothing that the first one needs.
     """
-    taken = insert(IdempotencyKey).values(
-        account_id=once.account_id,
-        key=once.key,
-        fingerprint=once.fingerprint,
-        subject_id=once.subject_id,
-        used_at=at,
-    )
-    if await session.scalar(taken.on_conflict_do_nothing().returning(IdempotencyKey.subject_id)) is not None:
+    said = {name: getattr(once, name) for name in ("account_id", "key", "fingerprint", "subject_id")}
+    if await session.scalar(_TAKE, said | {"used_at": at}) is not None:
         return None
-    columns = IdempotencyKey.fingerprint, IdempotencyKey.subject_id
-    query = select(*columns).where(IdempotencyKey.account_id == once.account_id, IdempotencyKey.key == once.key)
-    before = (await session.execute(query)).one()
+    before = (await session.execute(_TAKEN, {"by": once.account_id, "with_key": once.key})).one()
     once.must_be(before.fingerprint)
     subject_id: UUID = before.subject_id
     return subject_id
