@@ -1,16 +1,35 @@
-"""Who agreed on what, and how far the work is."""
+"""Who agreed on what, how far the work is, and what has changed."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, case, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loaders.batch import Relation, offered
+from loaders.batch import Relation, Summary, offered, viewer_is
+from models.accounts import Role
 from models.base import VIEWER, Audience
-from models.contracts import STEPS, Contract, ContractAttachment, ContractState, Milestone
+from models.contracts import (
+    CONTRACT_STEPS,
+    STEPS,
+    TERMINATION_STEPS,
+    WHILE,
+    Change,
+    ChangeAttachment,
+    Contract,
+    ContractAction,
+    ContractAttachment,
+    Milestone,
+    MilestoneAction,
+    MilestoneState,
+    Termination,
+    TerminationState,
+)
 from models.errors import NotFound
 from models.media import Upload
+from models.payments import PaymentRequest
 from models.states import Party
 
 by_id = Relation(Contract, Contract.id)
@@ -29,20 +48,84 @@ attachments = Relation(
     via=(ContractAttachment, ContractAttachment.upload_id == Upload.id),
 )
 milestones = Relation(Milestone, Milestone.contract_id, order=(Milestone.position,))
+change = Relation(Change, Change.id)
+history = Relation(Change, Change.contract_id, order=(Change.id,), descending=True)
+of_milestone = Relation(Change, Change.milestone_id, order=(Change.id,), descending=True)
+handed_in = Relation(
+    Upload,
+    ChangeAttachment.change_id,
+    order=(Upload.id,),
+    via=(ChangeAttachment, ChangeAttachment.upload_id == Upload.id),
+)
+termination = Relation(Termination, Termination.id)
+terminations = Relation(Termination, Termination.contract_id, order=(Termination.id,), descending=True)
+open_terminations = Relation(
+    Termination,
+    Termination.contract_id,
+    order=(Termination.id,),
+    among=Termination.state == TerminationState.REQUESTED,
+)
+
+_OWED = and_(Milestone.state == MilestoneState.ACCEPTED, Milestone.waived_at.is_(None))
+_UNDECIDED = or_(Milestone.state == MilestoneState.IN_REVIEW, _OWED)
+
+
+def _sum_of(amount: ColumnElement[Any] | Any, among: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(amount).filter(among), 0).cast(BigInteger)
+
+
+totals = Summary(
+    Milestone,
+    Milestone.contract_id,
+    (
+        _sum_of(Milestone.amount_cents, true()).label("agreed_cents"),
+        _sum_of(Milestone.escrow_cents, true()).label("escrow_cents"),
+        _sum_of(Milestone.accepted_cents, _OWED).label("owed_cents"),
+        _sum_of(Milestone.accepted_cents, Milestone.state == MilestoneState.PAID).label("paid_cents"),
+        func.min(Milestone.currency).label("currency"),
+    ),
+    among=true(),
+    having=true(),
+)
+
+
+def actions(_: Audience) -> ColumnElement[Any]:
+    """What the viewer may do with a contract, as `Contract.actions_for` tells it."""
+    is_client, is_freelancer = Contract.client_id == VIEWER, Contract.freelancer_id == VIEWER
+    parties = {Party.CLIENT: is_client, Party.FREELANCER: is_freelancer, Party.EITHER: or_(is_client, is_freelancer)}
+    undecided = exists().where(Milestone.contract_id == Contract.id, _UNDECIDED).correlate(Contract)
+    asked = (Termination.contract_id == Contract.id, Termination.requester_id == VIEWER)
+    requested = exists().where(*asked, Termination.state == TerminationState.REQUESTED).correlate(Contract)
+    agreed_at = case((is_client, Contract.client_done_at), else_=Contract.freelancer_done_at)
+    besides = {
+        ContractAction.REQUEST_TERMINATION: ~requested,
+        ContractAction.COMPLETE: and_(~undecided, agreed_at.is_(None)),
+    }
+    return offered(CONTRACT_STEPS, Contract.state, parties, besides)
 
 
 def milestone_actions(audience: Audience) -> ColumnElement[Any]:
     """What the viewer may do with a milestone, as `Milestone.actions_for` tells it, as far as she sees the contract."""
 
-    def of_active(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-        active = (Contract.id == Milestone.contract_id, Contract.state == ContractState.ACTIVE)
-        return exists().where(*active, Contract.seen_by(audience), *conditions).correlate(Milestone)
+    def of_contract(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+        its = (Contract.id == Milestone.contract_id, Contract.seen_by(audience))
+        return exists().where(*its, *conditions).correlate(Milestone)
 
     parties = {
-        Party.CLIENT: of_active(Contract.client_id == VIEWER),
-        Party.FREELANCER: of_active(Contract.freelancer_id == VIEWER),
+        Party.CLIENT: of_contract(Contract.client_id == VIEWER),
+        Party.FREELANCER: of_contract(Contract.freelancer_id == VIEWER),
     }
-    return offered(STEPS, Milestone.state, parties)
+    besides = {action: of_contract(Contract.state.in_(states)) for action, states in WHILE.items()}
+    is_missing = Milestone.escrow_cents < Milestone.gross_cents
+    besides[MilestoneAction.FUND] = and_(is_missing, besides[MilestoneAction.FUND])
+    return offered(STEPS, Milestone.state, parties, besides)
+
+
+def termination_actions(_: Audience) -> ColumnElement[Any]:
+    """What the viewer may do with a request to end a contract, as `Termination.actions_for` tells it."""
+    is_owner = Termination.requester_id == VIEWER
+    other = and_(~is_owner, or_(Termination.other_id == VIEWER, viewer_is(Role.ADMIN)))
+    return offered(TERMINATION_STEPS, Termination.state, {Party.OWNER: is_owner, Party.OTHER: other})
 
 
 async def lock_with_milestone(
@@ -50,20 +133,80 @@ async def lock_with_milestone(
 ) -> tuple[Contract, Milestone]:
     """A milestone and its contract, held until the transaction ends, the contract first; unseen is not found."""
     owner = select(Milestone.contract_id).where(Milestone.id == milestone_id).scalar_subquery()
-    query = select(Contract).where(Contract.id == owner, Contract.seen_by(audience))
-    contract = await session.scalar(query.with_for_update(key_share=True), {"viewer_id": viewer_id})
-    if contract is None:
-        raise NotFound
+    contract = await _lock_owner(session, owner, viewer_id, audience)
     return contract, await session.get_one(Milestone, milestone_id, with_for_update={"key_share": True})
 
 
-async def lock(session: AsyncSession, contract_id: UUID, viewer_id: UUID, audience: Audience) -> Contract:
-    """The contract, held until the transaction ends; unseen is not found."""
-    query = select(Contract).where(Contract.id == contract_id, Contract.seen_by(audience))
+async def lock_with_milestones(
+    session: AsyncSession, milestone_id: UUID, viewer_id: UUID, audience: Audience
+) -> tuple[Contract, Milestone, Sequence[Milestone]]:
+    """A milestone, its contract and all milestones of that, held until the transaction ends; unseen is not found."""
+    owner = select(Milestone.contract_id).where(Milestone.id == milestone_id).scalar_subquery()
+    contract = await _lock_owner(session, owner, viewer_id, audience)
+    found = await lock_milestones(session, contract)
+    return contract, next(one for one in found if one.id == milestone_id), found
+
+
+async def lock_with_termination(
+    session: AsyncSession, termination_id: UUID, viewer_id: UUID, audience: Audience
+) -> tuple[Contract, Termination]:
+    """A request to end a contract, and the contract, held until the transaction ends; unseen is not found."""
+    owner = select(Termination.contract_id).where(Termination.id == termination_id).scalar_subquery()
+    contract = await _lock_owner(session, owner, viewer_id, audience)
+    return contract, await session.get_one(Termination, termination_id, with_for_update={"key_share": True})
+
+
+async def lock_with_request(
+    session: AsyncSession, request_id: UUID, viewer_id: UUID, audience: Audience
+) -> tuple[Contract, Sequence[Milestone], PaymentRequest]:
+    """A payment request, its contract and the milestones of that, held until the transaction ends."""
+    owner = select(PaymentRequest.contract_id).where(PaymentRequest.id == request_id).scalar_subquery()
+    contract = await _lock_owner(session, owner, viewer_id, audience)
+    milestones = await lock_milestones(session, contract)
+    return contract, milestones, await session.get_one(PaymentRequest, request_id, with_for_update={"key_share": True})
+
+
+async def _lock_owner(session: AsyncSession, owner: Any, viewer_id: UUID, audience: Audience) -> Contract:
+    query = select(Contract).where(Contract.id == owner, Contract.seen_by(audience))
     found: Contract | None = await session.scalar(query.with_for_update(key_share=True), {"viewer_id": viewer_id})
     if found is None:
         raise NotFound
     return found
+
+
+async def lock_milestones(session: AsyncSession, contract: Contract) -> Sequence[Milestone]:
+    """All milestones of a held contract, held in the order of their ids, and given in their own."""
+    query = select(Milestone).where(Milestone.contract_id == contract.id).order_by(Milestone.id)
+    found = (await session.scalars(query.with_for_update(key_share=True))).all()
+    return sorted(found, key=lambda one: one.position)
+
+
+async def lock_open_terminations(session: AsyncSession, contract: Contract) -> Sequence[Termination]:
+    """The open requests to end a held contract, held in the order of their ids."""
+    asked = (Termination.contract_id == contract.id, Termination.state == TerminationState.REQUESTED)
+    query = select(Termination).where(*asked).order_by(Termination.id)
+    return (await session.scalars(query.with_for_update(key_share=True))).all()
+
+
+async def overdue(session: AsyncSession, at: datetime, limit: int) -> Sequence[UUID]:
+    """Contracts with work that nobody has looked at in time, those that have waited longest first."""
+    due = (Milestone.state == MilestoneState.IN_REVIEW, Milestone.review_ends_at <= at)
+    found = await session.scalars(
+        select(Milestone.contract_id).where(*due).order_by(Milestone.review_ends_at).limit(limit)
+    )
+    return list(dict.fromkeys(found))
+
+
+async def lock_if_free(session: AsyncSession, contract_id: UUID) -> Contract | None:
+    """A contract, held until the transaction ends, unless somebody else holds it."""
+    query = select(Contract).where(Contract.id == contract_id)
+    found: Contract | None = await session.scalar(query.with_for_update(key_share=True, skip_locked=True))
+    return found
+
+
+async def lock(session: AsyncSession, contract_id: UUID, viewer_id: UUID, audience: Audience) -> Contract:
+    """The contract, held until the transaction ends; unseen is not found."""
+    return await _lock_owner(session, contract_id, viewer_id, audience)
 
 
 async def count_attachments(session: AsyncSession, contract_id: UUID) -> int:

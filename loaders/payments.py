@@ -1,16 +1,46 @@
-"""What is charged, and what is due."""
+"""What is charged, what was paid, what is owed, and what is due."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from loaders.batch import Relation
-from models.payments import Payment, Tariff, TariffKind, Wallet
+from loaders.batch import Relation, offered
+from models.base import VIEWER, Audience
+from models.payments import REQUEST_STEPS, Payment, PaymentRequest, Tariff, TariffKind, Wallet
+from models.states import Party
 
 wallet = Relation(Wallet, Wallet.id)
+payment = Relation(Payment, Payment.id)
+payments = Relation(
+    Payment,
+    order=(Payment.id,),
+    descending=True,
+    among=or_(Payment.client_id == VIEWER, Payment.freelancer_id == VIEWER),
+)
+of_contract = Relation(Payment, Payment.contract_id, order=(Payment.id,), descending=True)
+of_milestone = Relation(Payment, Payment.milestone_id, order=(Payment.id,), descending=True)
+request = Relation(PaymentRequest, PaymentRequest.id)
+requests = Relation(
+    PaymentRequest,
+    order=(PaymentRequest.id,),
+    descending=True,
+    among=or_(PaymentRequest.client_id == VIEWER, PaymentRequest.freelancer_id == VIEWER),
+)
+requests_of_contract = Relation(PaymentRequest, PaymentRequest.contract_id, order=(PaymentRequest.id,), descending=True)
+request_of_milestone = Relation(PaymentRequest, PaymentRequest.milestone_id)
+
+
+def request_actions(_: Audience) -> ColumnElement[Any]:
+    """What the viewer may do with a payment request, as `PaymentRequest.actions_for` tells it."""
+    parties = {
+        Party.CLIENT: PaymentRequest.client_id == VIEWER,
+        Party.FREELANCER: PaymentRequest.freelancer_id == VIEWER,
+    }
+    return offered(REQUEST_STEPS, PaymentRequest.state, parties)
 
 
 async def fees_at(session: AsyncSession, at: datetime) -> dict[TariffKind, int]:

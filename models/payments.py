@@ -32,14 +32,16 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from models.accounts import Account, shown
 from models.base import VIEWER, Audience, Base, Identified, named
 from models.config import option
+from models.errors import Conflict
 from models.ledger import AccountKind, Journal, LedgerAccount
 from models.money import BPS, Currency
+from models.states import Party, Step, must_be_possible, possible, take
 
 PENDING_DAYS = option(
     "payments.pending_days",
@@ -185,6 +187,28 @@ class PaymentRequestState(enum.Enum):
     CANCELLED = "CANCELLED"
 
 
+class PaymentRequestAction(enum.Enum):
+    """What may be done with a payment request."""
+
+    PAY = "PAY"
+    CANCEL = "CANCEL"
+
+
+class PaymentRequestDecided(Conflict):
+    """What is owed is paid once, or waived."""
+
+    code = "PAYMENT_REQUEST_DECIDED"
+    message = "This payment request was paid or cancelled already."
+
+
+_PENDING = frozenset({PaymentRequestState.PENDING})
+REQUEST_STEPS: dict[PaymentRequestAction, Step[PaymentRequestState]] = {
+    PaymentRequestAction.PAY: Step(Party.CLIENT, _PENDING, PaymentRequestState.PAID, PaymentRequestDecided),
+    PaymentRequestAction.CANCEL: Step(Party.FREELANCER, _PENDING, PaymentRequestState.CANCELLED, PaymentRequestDecided),
+}
+"""Who may do what with a payment request; also when the contract was terminated, for what is owed is owed."""
+
+
 class PaymentRequest(Identified):
     """Accepted work that was not paid for in advance: the client owes this."""
 
@@ -211,6 +235,36 @@ class PaymentRequest(Identified):
     made_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
+
+    payment: Mapped[Payment | None] = relationship(lazy="raise")
+
+    def pay(self, by: Account, payment: Payment, *, at: datetime) -> None:
+        """Be paid: the client may, once."""
+        self._decide(PaymentRequestAction.PAY, by, at)
+        self.payment_id = payment.id
+
+    def cancel(self, by: Account, *, at: datetime) -> None:
+        """Be done without: the freelancer may."""
+        self._decide(PaymentRequestAction.CANCEL, by, at)
+
+    def must_allow(self, action: PaymentRequestAction, by: Account) -> None:
+        """Refuse what somebody may not do with it now."""
+        must_be_possible(self, REQUEST_STEPS[action], self.parties(by))
+
+    def _decide(self, action: PaymentRequestAction, by: Account, at: datetime) -> None:
+        take(self, REQUEST_STEPS[action], self.parties(by))
+        self.decided_at = at
+
+    def parties(self, account: Account | None) -> frozenset[Party]:
+        """What somebody is to this request."""
+        if account is None:
+            return frozenset()
+        roles = {Party.FREELANCER: self.freelancer_id == account.id, Party.CLIENT: self.client_id == account.id}
+        return frozenset(party for party, holds in roles.items() if holds)
+
+    def actions_for(self, account: Account | None) -> list[PaymentRequestAction]:
+        """What somebody may do with it now."""
+        return possible(self, REQUEST_STEPS, self.parties(account))
 
     @classmethod
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:

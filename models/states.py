@@ -12,12 +12,17 @@ A = TypeVar("A", bound=enum.Enum)
 
 
 class Party(enum.Enum):
-    """What somebody is to a row; the same person may be several things to it."""
+    """What somebody is to a row; the same person may be several things to it.
+
+    EITHER is one of two parties, whichever; OTHER is whoever decides upon what somebody else, its OWNER, asked for.
+    """
 
     CLIENT = "client"
     FREELANCER = "freelancer"
     ADMIN = "admin"
     OWNER = "owner"
+    EITHER = "either"
+    OTHER = "other"
     SYSTEM = "system"
 
 

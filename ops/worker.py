@@ -24,6 +24,7 @@ from pgqueuer.adapters.persistence.qb import (
 
 import resolvers.accounts
 import resolvers.calls
+import resolvers.contracts
 import resolvers.idempotency
 import resolvers.jobs
 import resolvers.media
@@ -71,6 +72,7 @@ class Chore:
 
 CHORES = (
     Chore(resolvers.jobs.expire_due),
+    Chore(resolvers.contracts.accept_overdue),
     Chore(resolvers.accounts.sweep, every_seconds=60),
     Chore(resolvers.media.sweep, every_seconds=60),
     Chore(resolvers.idempotency.sweep, every_seconds=300),

@@ -126,6 +126,7 @@ async def accept(ctx: Context, *, proposal_id: UUID, version: int | None = None)
         contract = Contract.begin(job, proposal, await loaders.payments.fees_at(work, now), at=now)
         work.add(contract)
         work.add_all(Milestone.of(contract, await loaders.proposals.parts(work, proposal.id)))
+        work.add(contract.begun(me))
         _tell(ctx, work, proposal, EventKind.PROPOSAL_ACCEPTED, proposal.freelancer_id)
         for stream in (contract_stream(contract.id), account_stream(contract.freelancer_id)):
             work.leave(event(stream, EventKind.CONTRACT_STARTED, contract, by=me.id, at=now))

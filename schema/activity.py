@@ -8,6 +8,32 @@ from models.activity import Event, EventKind
 from schema.edges import Info
 from schema.scalars import Cursor, described
 
+CHANGES = {
+    "CONTRACT_STARTED": "A contract began.",
+    "MILESTONE_ADDED": "The client added a milestone.",
+    "MILESTONE_EDITED": "A milestone says or costs something else.",
+    "MILESTONE_FUNDED": "The client put money aside for a milestone.",
+    "MILESTONE_STARTED": "The freelancer began to work on a milestone.",
+    "MILESTONE_SUBMITTED": "The freelancer handed in a milestone.",
+    "CHANGES_REQUESTED": "The client asked for changes of a milestone.",
+    "MILESTONE_DECLINED": "The client declined a milestone of a contract that was terminated.",
+    "MILESTONE_ACCEPTED": "A milestone was accepted, or a part of it.",
+    "MILESTONE_REFUNDED": "What lay aside for a milestone and was not owed went back to the client.",
+    "PAYMENT_REQUESTED": "The client owes what was accepted.",
+    "PAYMENT_WAIVED": "The freelancer did without a payment.",
+    "MILESTONE_PAID": "A milestone was paid.",
+    "BONUS_PAID": "The client paid a bonus.",
+    "TERMINATION_REQUESTED": "A party asked for the contract to be ended.",
+    "TERMINATION_WITHDRAWN": "A party took back that it had asked for the end.",
+    "TERMINATION_REJECTED": "The contract is not ended as it was asked for.",
+    "TERMINATION_ACCEPTED": "It was agreed to end the contract.",
+    "TERMINATION_LAPSED": "The contract was over before a request to end it was decided.",
+    "COMPLETION_AGREED": "A party said that it is done.",
+    "CONTRACT_COMPLETED": "A contract was completed.",
+    "CONTRACT_TERMINATED": "A contract was ended before its time.",
+}
+"""What happens under contracts, as the history of a contract tells it too."""
+
 described(
     EventKind,
     "What happened.",
@@ -26,8 +52,7 @@ described(
     PROPOSAL_ARCHIVED="The client put a proposal out of sight, or back; told to the client alone.",
     PROPOSAL_REJECTED="The client said no to a proposal, or the job takes no more.",
     PROPOSAL_ACCEPTED="The client accepted a proposal.",
-    CONTRACT_STARTED="A contract began.",
-    MILESTONE_STARTED="The freelancer began to work on a milestone.",
+    **CHANGES,
     ATTACHMENT_ADDED="A party put a file with a contract.",
     ATTACHMENT_REMOVED="A party took a file off a contract.",
     CLOCK_ADVANCED="An administrator let time pass in a sandbox.",

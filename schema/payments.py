@@ -1,19 +1,42 @@
 """What is said of money."""
 
 from collections.abc import AsyncGenerator
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
 
+import loaders.contracts
+import loaders.payments
 import loaders.statements
 import models.payments
 import resolvers.payments
 import resolvers.statements
+from models.payments import PaymentKind, PaymentRequestAction, PaymentRequestState
 from schema.activity import Happened, cursor_of
-from schema.edges import After, Before, Connection, First, Info, Last, Window, paged, priced, shown, shows
-from schema.scalars import Money
+from schema.edges import (
+    After,
+    Before,
+    Connection,
+    First,
+    Info,
+    Last,
+    Node,
+    Window,
+    actions,
+    column,
+    one,
+    paged,
+    priced,
+    shown,
+    shows,
+)
+from schema.scalars import Money, described
 from schema.statements import PartArgument, StatementEntry
+
+if TYPE_CHECKING:
+    from schema.contracts import Contract, Milestone
 
 NOBODY = UUID(int=0)
 """Whose account has no entries."""
@@ -49,6 +72,67 @@ class Wallet:
     )
     def statement_url(root: Any, info: Info, part: PartArgument) -> str:  # noqa: N805
         return resolvers.statements.address(info.context, root.id, part, root.currency)
+
+
+described(
+    PaymentKind,
+    "What was paid for.",
+    MILESTONE="Work that was accepted.",
+    BONUS="Thanks.",
+)
+described(
+    PaymentRequestState,
+    "What became of a payment request.",
+    PENDING="The client owes it.",
+    PAID="It is paid.",
+    CANCELLED="The freelancer did without it.",
+)
+described(
+    PaymentRequestAction,
+    "What may be done with a payment request.",
+    PAY="`payPaymentRequest`.",
+    CANCEL="`cancelPaymentRequest`.",
+)
+
+
+@strawberry.type(description="Work that was paid for, or thanks; seen by who paid and who was paid.")
+class Payment(Node):
+    is_type_of = shows(models.payments.Payment, loaders.payments.payment)
+
+    kind: PaymentKind = column("What was paid for.")
+    amount: Money = priced("What was agreed, without fees.", "amount_cents")
+    client_fee: Money = priced("What the client paid on top.", "client_fee_cents")
+    freelancer_fee: Money = priced("What was kept of the amount.", "freelancer_fee_cents")
+    note: str | None = column("What the client said with it.")
+    paid_at: datetime = column("When it was paid.")
+    available_at: datetime = column("From when on the freelancer may withdraw it.")
+    contract: Annotated["Contract", strawberry.lazy("schema.contracts")] = one(
+        "The contract it was paid under.", loaders.contracts.by_id, "contract_id"
+    )
+    milestone: Annotated["Milestone", strawberry.lazy("schema.contracts")] | None = one(
+        "The milestone it was paid for.", loaders.contracts.milestone, "milestone_id"
+    )
+
+
+@strawberry.type(description="Accepted work that was not paid for in advance; seen by who owes and who is owed.")
+class PaymentRequest(Node):
+    is_type_of = shows(models.payments.PaymentRequest, loaders.payments.request)
+
+    amount: Money = priced("What is owed, without fees.", "amount_cents")
+    state: PaymentRequestState = column("What became of it.")
+    made_at: datetime = column("When the work was accepted.")
+    decided_at: datetime | None = column("When it was paid or cancelled.")
+    contract: Annotated["Contract", strawberry.lazy("schema.contracts")] = one(
+        "The contract.", loaders.contracts.by_id, "contract_id"
+    )
+    milestone: Annotated["Milestone", strawberry.lazy("schema.contracts")] = one(
+        "The milestone that was accepted.", loaders.contracts.milestone, "milestone_id"
+    )
+    payment: Payment | None = one("What was paid.", loaders.payments.payment, "payment_id")
+
+    @actions("What you may do with it now.", loaders.payments.request_actions)
+    def available_actions(root: Any, info: Info) -> list[PaymentRequestAction]:  # noqa: N805 - the parent
+        return root.actions_for(info.context.viewer)
 
 
 @strawberry.type(description="Something happened to your wallet.")

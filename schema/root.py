@@ -32,7 +32,7 @@ from schema.errors import Refuses, camel
 from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
 from schema.machines import Machine, MachineMutations, MachineQueries
 from schema.media import MediaMutations, Upload
-from schema.payments import PaymentSubscriptions, Wallet
+from schema.payments import Payment, PaymentRequest, PaymentSubscriptions, Wallet
 from schema.proposals import Proposal, ProposalMutations, ProposalQueries, ProposalSubscriptions
 from schema.scalars import CONFIG
 from schema.transfers import Transfer, TransferMutations
@@ -51,6 +51,12 @@ class Viewer:
     wallet: Wallet = one("Your money.", loaders.payments.wallet, "id")
     transfers: Connection[Transfer] = page(
         "Your deposits and withdrawals, the latest first.", loaders.transfers.of_account
+    )
+    payments: Connection[Payment] = page(
+        "What you paid or were paid for work, the latest first.", loaders.payments.payments, None
+    )
+    payment_requests: Connection[PaymentRequest] = page(
+        "What you owe or are owed for work, or did, the latest first.", loaders.payments.requests, None
     )
     proposals: Connection[Proposal] = page("The proposals you made, the latest first.", loaders.proposals.of_freelancer)
 

@@ -1,7 +1,7 @@
 """The life of one job: each deed goes through the rules and leaves the events that its resolver would leave."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from models.accounts import Account
 from models.activity import JOBS_STREAM, EventKind, account_stream, contract_stream, job_stream, proposal_stream
@@ -189,10 +189,16 @@ class Agreement:
         Reviewing and paying have no rules in the models yet, and leave no events.
         """
         milestone.start(self.contract, self.worker.account, at=at)
-        stream = contract_stream(self.contract.id)
-        self.world.tell([stream], EventKind.MILESTONE_STARTED, milestone, self.worker.account.id, at)
+        streams = [contract_stream(self.contract.id), account_stream(self.contract.client_id)]
+        self.world.tell(streams, EventKind.MILESTONE_STARTED, milestone, self.worker.account.id, at)
         milestone.version += ORDER.index(goal) - ORDER.index(milestone.state)
         milestone.state = goal
+        if goal is MilestoneState.IN_REVIEW:
+            milestone.review_ends_at = self.world.now + timedelta(days=7)
+        if goal in {MilestoneState.ACCEPTED, MilestoneState.PAID}:
+            milestone.accepted_cents, milestone.accepted_at = milestone.amount_cents, at
+        if goal is MilestoneState.PAID:
+            milestone.paid_at = at
 
     def end(self, state: ContractState, at: datetime) -> None:
         """End it, well or badly."""

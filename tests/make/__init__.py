@@ -1,13 +1,13 @@
 """Valid rows, until a test says otherwise; cut by noun."""
 
 from tests.make.accounts import People, account, admin, client, freelancer, people, profiles
-from tests.make.contracts import contract, milestone
+from tests.make.contracts import contract, milestone, request, termination
 from tests.make.control import OPERATOR, control, control_message, server_node
 from tests.make.jobs import CATEGORY_ID, HOURLY, SKILL_IDS, job, job_words
 from tests.make.ledger import give
 from tests.make.machines import keeper, machine
 from tests.make.media import upload
-from tests.make.payments import payment
+from tests.make.payments import paid, payment
 from tests.make.proposals import proposal, proposal_words
 from tests.make.transfers import transfer, transfer_words
 
@@ -30,12 +30,15 @@ __all__ = [
     "keeper",
     "machine",
     "milestone",
+    "paid",
     "payment",
     "people",
     "profiles",
     "proposal",
     "proposal_words",
+    "request",
     "server_node",
+    "termination",
     "transfer",
     "transfer_words",
     "upload",

@@ -13,7 +13,18 @@ from uuid import UUID
 from models.accounts import Account, ClientProfile, FreelancerProfile, ItemKind, ProfileItem, Role, Session
 from models.base import Base
 from models.config import Config
-from models.contracts import Contract, ContractAttachment, ContractState, Milestone, MilestoneState
+from models.contracts import (
+    Actor,
+    ChangeAttachment,
+    ChangeKind,
+    Contract,
+    ContractAttachment,
+    ContractState,
+    Milestone,
+    MilestoneState,
+    Termination,
+    TerminationState,
+)
 from models.jobs import (
     SKILLS_MAX,
     Budget,
@@ -411,14 +422,75 @@ def _contract(world: Crowd, job: Job, proposal: Proposal) -> None:
     parts = [part for part in world.all(ProposalMilestone) if part.proposal_id == proposal.id]
     for row in Milestone.of(made, parts):
         milestone = world.add(row)
-        milestone.state = world.rng.choice(list(MilestoneState))
-        milestone.started_at = None if milestone.state is MilestoneState.OPEN else world.past()
-        milestone.version = world.rng.randrange(1, 9)
+        _far(world, milestone, world.rng.choice(list(MilestoneState)))
     owners = {account.id: account for account in world.all(Account)}
     for _ in range(world.rng.choice((0, 1, 3))):
         owner = owners[world.rng.choice((made.client_id, made.freelancer_id))]
         upload = _upload(world, owner, UploadGroup.ATTACHMENTS, UploadState.KEPT)
         world.add(ContractAttachment(contract_id=made.id, upload_id=upload.id, added_at=world.past()))
+
+    _history(world, made)
+    _terminations(world, made)
+
+
+def _far(world: Crowd, milestone: Milestone, state: MilestoneState) -> None:
+    """Let a milestone be as far as it is to be."""
+    milestone.state = state
+    milestone.started_at = None if state is MilestoneState.OPEN else world.past()
+    milestone.submitted_at = world.maybe(world.past())
+    milestone.review_ends_at = world.past() if state is MilestoneState.IN_REVIEW else None
+    if state in {MilestoneState.ACCEPTED, MilestoneState.PAID}:
+        milestone.accepted_cents = world.rng.randrange(1, milestone.amount_cents + 1)
+        milestone.accepted_at = world.past()
+    milestone.paid_at = world.past() if state is MilestoneState.PAID else None
+    milestone.waived_at = world.maybe(world.past()) if state is MilestoneState.ACCEPTED else None
+    aside = (0, milestone.gross_cents // 2, milestone.gross_cents)
+    milestone.escrow_cents = 0 if state is MilestoneState.PAID else world.rng.choice(aside)
+    milestone.version = world.rng.randrange(1, 9)
+
+
+def _history(world: Crowd, contract: Contract) -> None:
+    """Something of every kind that may have happened, with files here and there."""
+    owners = {account.id: account for account in world.all(Account)}
+    milestones = [None, *(one.id for one in world.all(Milestone) if one.contract_id == contract.id)]
+    for kind in ChangeKind:
+        by = owners[world.rng.choice((contract.client_id, contract.freelancer_id, world.named["admin"].id))]
+        change = world.add(
+            contract.changed(
+                kind,
+                world.maybe(by),
+                at=world.past(),
+                before=world.maybe(world.rng.choice(list(MilestoneState))),
+                to=world.maybe(world.rng.choice(list(MilestoneState))),
+                milestone_id=world.rng.choice(milestones),
+                reason=world.maybe(world.text()),
+                cents=world.maybe(world.rng.choice(CENTS)),
+            )
+        )
+        if world.rng.random() < 0.1:
+            owner = owners[contract.freelancer_id]
+            upload = _upload(world, owner, UploadGroup.ATTACHMENTS, UploadState.KEPT)
+            world.add(ChangeAttachment(change_id=change.id, upload_id=upload.id))
+
+
+def _terminations(world: Crowd, contract: Contract) -> None:
+    """Wishes to end it; an open one now and then."""
+    parties = [contract.client_id, contract.freelancer_id]
+    for by_id, other_id in (parties, parties[::-1]):
+        state = world.rng.choice(list(TerminationState))
+        world.add(
+            Termination(
+                contract_id=contract.id,
+                requester_id=by_id,
+                other_id=other_id,
+                requested_by=Actor.CLIENT if by_id == contract.client_id else Actor.FREELANCER,
+                reason=world.text(),
+                state=state,
+                answer=world.maybe(world.text()),
+                requested_at=world.past(),
+                decided_at=None if state is TerminationState.REQUESTED else world.past(),
+            )
+        )
 
 
 def _payments(world: Crowd) -> None:

@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
+import loaders.ledger
 from models.contracts import Contract
-from models.payments import Payment, PaymentKind
-from ops.app import wall_clock
+from models.payments import FEES, PENDING, RAIL, Payment, PaymentKind, pay
+from ops.app import House, wall_clock
 
 
 def payment(contract: Contract, cents: int = 100_00, fee_cents: int = 10_00, *, at: datetime | None = None) -> Payment:
@@ -25,3 +26,17 @@ def payment(contract: Contract, cents: int = 100_00, fee_cents: int = 10_00, *, 
         available_at=paid_at + timedelta(days=5),
         settled_at=None,
     )
+
+
+async def paid(house: House, contract: Contract) -> Payment:
+    """A bonus that was paid, with money from nowhere."""
+    made = payment(contract)
+    async with house.context().writing() as work:
+        keys = RAIL.of(None, "USD"), PENDING.of(contract.freelancer_id, "USD"), FEES.of(None, "USD")
+        rail, pending, fees = await loaders.ledger.accounts(work, *keys, at=made.paid_at)
+        sources = [(rail, made.charge.gross)]
+        journal = pay("BONUS", made, made.charge, sources=sources, pending=pending, fees=fees, at=made.paid_at)
+        await loaders.ledger.post(work, journal)
+        made.journal_id = journal.id
+        work.add(made)
+    return made

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import resolvers.contracts
-from models.activity import EventKind, contract_stream
+from models.activity import EventKind, account_stream, contract_stream
 from models.contracts import ContractNotActive, ContractState, Milestone, MilestoneNotOpen, MilestoneState
 from models.errors import Forbidden, NotFound, Unauthenticated
 from tests import make
@@ -42,10 +42,11 @@ async def test_milestones_begin_one_by_one(contract, milestone, as_, keep, peopl
 
 
 async def test_the_beginning_is_told_to_the_parties(contract, milestone, as_, people, told, hears):
-    async with hears(contract_stream(contract.id)):
+    streams = contract_stream(contract.id), account_stream(people.client.id)
+    async with hears(*streams, silent=(account_stream(people.freelancer.id),)):
         await resolvers.contracts.start(as_(people.freelancer), milestone_id=milestone.id)
 
-    assert await told() == {contract_stream(contract.id): [EventKind.MILESTONE_STARTED]}
+    assert await told() == {stream: [EventKind.MILESTONE_STARTED] for stream in streams}
 
 
 async def test_the_client_does_not_do_the_work(milestone, as_, people, refuses):
@@ -99,4 +100,5 @@ async def test_of_many_beginnings_at_once_one_is_the_first(contract, milestone, 
     assert [type(answer) for answer in answers].count(MilestoneNotOpen) == 9
     assert [type(answer) for answer in answers].count(Milestone) == 1
     assert (await stored(milestone)).version == 2
-    assert await told() == {contract_stream(contract.id): [EventKind.MILESTONE_STARTED]}
+    streams = contract_stream(contract.id), account_stream(people.client.id)
+    assert await told() == {stream: [EventKind.MILESTONE_STARTED] for stream in streams}

@@ -8,11 +8,12 @@ import loaders.control
 from models.accounts import Account, ItemKind, ItemWords, ProfileItem, RefreshToken, Session
 from models.base import uuid7
 from models.config import Config
-from models.contracts import Contract, Milestone
+from models.contracts import Change, Contract, Milestone, MilestoneState, Termination
 from models.control import Control, ControlMessage, ServerNode
 from models.jobs import Job, JobSkill, JobState
 from models.machines import Machine
 from models.media import Upload, UploadGroup, UploadWords, Usage
+from models.payments import FUNDS, Payment, PaymentRequest
 from models.proposals import Proposal, ProposalState
 from ops.app import House, wall_clock
 from resolvers.context import Context
@@ -38,6 +39,13 @@ class Scene:
     accepted: Proposal
     contract: Contract
     milestone: Milestone
+    working: Milestone
+    handed_in: Milestone
+    owed: Milestone
+    request: PaymentRequest
+    payment: Payment
+    termination: Termination
+    change: Change
     item: ProfileItem
     upload: Upload
     control: Control
@@ -95,12 +103,23 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
     accepted = make.proposal(filled, people.freelancer, ProposalState.ACCEPTED)
     contract = make.contract(filled, accepted)
     milestone = make.milestone(contract)
+    working, handed_in, owed = (
+        make.milestone(contract, state, position=position, cents=100_00)
+        for position, state in enumerate(list(MilestoneState)[1:4], start=1)
+    )
+    request = make.request(owed, contract)
+    termination = make.termination(contract, people.freelancer)
+    change = contract.begun(people.client)
     profile = make.profiles(people.freelancer)[0]
     item = ProfileItem.put(profile, ItemKind.EDUCATION, ItemWords("Master"), count=0)  # type: ignore[arg-type]
     words = UploadWords(UploadGroup.PHOTOS, "me.png", 1_000)
     upload = Upload.request(people.freelancer, words, Usage(0, 0), at=now, config=Config())
     await keep(*sessions.values(), upload)
     await keep(token, job, draft, filled, proposal, accepted, contract, milestone, item)
+    await keep(working, handed_in, owed, termination, change)
+    await keep(request)
+    await make.give(house, FUNDS, people.client.id, 10_000_00)
+    payment = await make.paid(house, contract)
     await keep(*(JobSkill(job_id=one.id, skill_id=skill) for one in (job, draft) for skill in make.SKILL_IDS[:2]))
     # There is one of the first, and the others are told apart by a number and a name.
     message, server = make.control_message(uuid7().int >> 66), make.server_node(f"{uuid7().hex}/0")
@@ -126,6 +145,13 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
         accepted,
         contract,
         milestone,
+        working,
+        handed_in,
+        owed,
+        request,
+        payment,
+        termination,
+        change,
         item,
         upload,
         control,

@@ -31,6 +31,10 @@ node/draft     null       =       =         Job         null        =
 node/proposal  null       =       =         Proposal    =           =
 node/contract  null       =       =         Contract    =           =
 node/milestone null       =       =         Milestone   =           =
+node/change    null       =       =         Change      =           =
+node/termination null     =       =         Termination =           =
+node/request   null       =       =         PaymentRequest =        =
+node/payment   null       =       =         Payment     =           =
 node/session   null       =       =         Session     null        =
 node/item      ProfileItem =      =         =           =           =
 node/upload    null       =       =         null        Upload      =
