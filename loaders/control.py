@@ -15,6 +15,7 @@ from models.control import (
     AckState,
     AuditEntry,
     Change,
+    CommandVersion,
     Control,
     ControlMessage,
     Desired,
@@ -109,3 +110,16 @@ async def connections_given(session: AsyncSession) -> int:
     query = select(*(func.current_setting(name, True).label(name) for name in settings))
     most, *kept = (await session.execute(query)).one()
     return int(most) - sum(int(number or 0) for number in kept)
+
+
+async def versions(session: AsyncSession, command: str | None = None) -> Sequence[CommandVersion]:
+    """The code that was given for a command, or for all of them, the oldest first."""
+    query = select(CommandVersion).order_by(CommandVersion.command, CommandVersion.number)
+    return (await session.scalars(query if command is None else query.where(CommandVersion.command == command))).all()
+
+
+async def version_of(session: AsyncSession, command: str, number: int) -> CommandVersion | None:
+    """One version of a command's code."""
+    query = select(CommandVersion).where(CommandVersion.command == command, CommandVersion.number == number)
+    found: CommandVersion | None = await session.scalar(query)
+    return found

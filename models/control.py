@@ -9,6 +9,7 @@ an acknowledgement of every node that was alive when it was given.
 """
 
 import enum
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ THREADS_DEFAULT, THREADS_MAX = 1_000, 10_000
 CONNECTIONS_MAX = 100
 WHY_MAX = 500
 WHOLE = re.compile(r"-?[0-9]{1,18}")
+SOURCE_MAX = 50_000
 TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX = 5, 60
 NODE_SILENT_SECONDS = 10
 """After how long a node that says nothing is taken for gone."""
@@ -208,6 +210,46 @@ class CommandThere(Conflict):
 
     code = "COMMAND_THERE"
     message = "This command is there already."
+
+
+class CodeOff(Forbidden):
+    """Nobody said whose code is trusted."""
+
+    code = "CODE_OFF"
+    message = "These servers take no code: they know no key to verify it with."
+
+
+class BadSignature(Forbidden):
+    """The code is not what somebody signed who may."""
+
+    code = "BAD_SIGNATURE"
+    message = "The signature is not of this command and this source, by the key that is trusted."
+
+
+class BadCode(Invalid):
+    """The code cannot stand where it is to stand."""
+
+    code = "BAD_CODE"
+
+    def __init__(self, message: str) -> None:
+        super().__init__((Problem(("source",), message),))
+
+
+class CodeNotLoaded(Conflict):
+    """A node could not load the code, or did not say so in time; all go on with what they have."""
+
+    code = "CODE_NOT_LOADED"
+
+    def __init__(self, said: Sequence["Acknowledgement"]) -> None:
+        of_each = (f"{one.node_name}: {one.detail or 'said nothing in time'}" for one in said)
+        super().__init__(f"Not every node could load it. {'; '.join(of_each)}.")
+
+
+class NoEarlierCode(Conflict):
+    """Before the first version there is what the servers were started with, and before that nothing."""
+
+    code = "NO_EARLIER_CODE"
+    message = "This command does what it did when the servers were started."
 
 
 class TooManyConnections(Conflict):
@@ -397,6 +439,19 @@ class CommandVersion(Identified):
     at: Mapped[datetime]
 
     @classmethod
+    def of(cls, command: str, number: int, source: str, signature: str, actor: "Actor", *, at: datetime) -> Self:
+        """Keep what somebody signed."""
+        return cls(
+            command=command,
+            number=number,
+            source=source,
+            signature=signature,
+            sha256=hashlib.sha256(source.encode()).hexdigest(),
+            actor=actor.name,
+            at=at,
+        )
+
+    @classmethod
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
         """Administrators steer the house."""
         return _shown_to_admins(audience)
@@ -468,6 +523,39 @@ class Change:
     subject: str
     before: Values
     after: Values
+
+    @property
+    def is_ruling(self) -> bool:
+        """Whether it is to hold from here on, for nodes that start later, too."""
+        return self.verb is not Verb.STAGE_COMMAND
+
+
+@dataclass(frozen=True)
+class Code:
+    """The versions of a command's code that led to the one that runs, the last; 0 is what the server started with."""
+
+    numbers: tuple[int, ...] = (0,)
+    percent: int = 100
+
+    @property
+    def number(self) -> int:
+        """The version that runs."""
+        return self.numbers[-1]
+
+    @property
+    def beside(self) -> int:
+        """The version that runs for the other calls."""
+        return self.number if self.percent == 100 else self.numbers[-2]
+
+    def followed_by(self, number: int, percent: int) -> "Code":
+        """Let a version follow; the one that runs already may run for more of the calls, or for fewer."""
+        return Code(self.numbers if number == self.number else (*self.numbers, number), percent)
+
+    def taken_back(self) -> "Code":
+        """Let the last version go."""
+        if len(self.numbers) == 1:
+            raise NoEarlierCode(path=("command",))
+        return Code(self.numbers[:-1])
 
 
 @dataclass(frozen=True)
@@ -567,9 +655,35 @@ class Desired:
             raise CommandThere(path=("command",))
         return self._change(Verb.ADD_COMMAND, Kind.DELETED, command, {command: False})
 
+    def code(self, command: str) -> "Code":
+        """Which versions of a command's code there were, and which runs."""
+        said = self.get(Kind.CODE, command)
+        return Code(tuple(said["numbers"]), said["percent"]) if said else Code()
+
+    def staged(self, command: str, number: int) -> Change:
+        """Let every node load a version of a command's code; what runs stays."""
+        return Change(Verb.STAGE_COMMAND, Kind.CODE, command, {}, {command: number})
+
+    def with_code(self, command: str, number: int, percent: int) -> Change:
+        """Let a version run for so many of a hundred calls; the others run what ran before."""
+        _within(percent, 1, 100, "percent", "percent")
+        return self._with_code(Verb.UPDATE_COMMAND, command, self.code(command).followed_by(number, percent))
+
+    def without_code(self, command: str) -> Change:
+        """Let what ran before run again."""
+        return self._with_code(Verb.ROLLBACK_COMMAND, command, self.code(command).taken_back())
+
+    def _with_code(self, verb: Verb, command: str, code: "Code") -> Change:
+        return self._change(verb, Kind.CODE, command, {command: {"numbers": code.numbers, "percent": code.percent}})
+
     def _change(self, verb: Verb, kind: Kind, subject: Service | str, after: Values) -> Change:
         named_so = subject.value if isinstance(subject, Service) else subject
         return Change(verb, kind, named_so, {name: self.get(kind, name) for name in after}, after)
+
+
+def must_fit_a_file(source: str) -> None:
+    """A verb is a page or two."""
+    _within(len(source), 1, SOURCE_MAX, "source", "characters")
 
 
 def must_be_steered(command: str, commands: Mapping[str, Service]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import Refusal
 from ops.settings import BadSettings, CloudSettings, Settings, database_url_of
@@ -130,6 +130,37 @@ def admin(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def control(arguments: argparse.Namespace) -> int:
+    """Say what is wanted of the running servers, as the mutations do, and print what each node made of it."""
+    from ops import logs, steering
+    from ops import migrate as migrations
+
+    settings = Settings.of(os.environ)
+    # What is printed is the answer; the nodes write their own lines.
+    logs.configure("ERROR", as_json=settings.log_json)
+    migrations.must_be_reachable(settings.database_url)
+    words = {name: getattr(arguments, name) for name in steering.Said._fields}
+    told, is_done = asyncio.run(steering.steer(settings, steering.Said(**words)))
+    print(told)
+    return 0 if is_done else 1
+
+
+def sign(arguments: argparse.Namespace) -> int:
+    """Make a key for code that servers take while they run, or sign the source of a command with it."""
+    from ops import code
+
+    key = Path(arguments.key)
+    if not arguments.words:
+        print(f"WORKUP_CODE_KEY={code.make_key(key)}")
+        return 0
+    if len(arguments.words) != 2:
+        print("Say a command and the file of its source, or nothing to make a key.", file=sys.stderr)
+        return 2
+    command, source = arguments.words
+    print(code.sign(code.read_key(key), command, Path(source).read_text()))
+    return 0
+
+
 def check(_: argparse.Namespace) -> int:
     """Recompute the ledger in the database at DATABASE_URL, and name what is wrong first."""
     from ops import books
@@ -182,18 +213,35 @@ def _settle() -> None:
     gc.enable()
 
 
+ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+    "serve": (("--only", {"choices": ["media"], "help": "a server of files alone"}),),
+    "check": (("what", {"choices": ["ledger"], "help": "what to look at"}),),
+    "sdl": (("--check", {"action": "store_true", "help": "only compare"}),),
+    "autoscale": (("--provider", {"default": "process", "help": "the kind of machines that come and go"}),),
+    "admin": (("email", {"help": "whose address"}),),
+    "control": (
+        ("verb", {"help": "show, or what a mutation is called: setMaxThreads, freeze, …"}),
+        ("words", {"nargs": "*", "help": "what it takes: JOBS 5"}),
+        ("--why", {"default": "", "help": "the reason, which is kept"}),
+        ("--node", {"help": "one node, by its name, instead of all"}),
+        ("--version", {"type": int, "help": "refuse if somebody wanted anything since this version"}),
+        ("--timeout-seconds", {"type": int, "default": 5, "help": "how long to wait for the nodes"}),
+    ),
+    "sign": (
+        ("key", {"help": "the file that the private key is in, or is to be put into"}),
+        ("words", {"nargs": "*", "help": "a command, and the file of its source"}),
+    ),
+}
+
+
 def _read() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ops", description="Runs WorkUp.")
     verbs = parser.add_subparsers(required=True, metavar="verb")
-    added = {}
-    for verb in (up, serve, work, machines, autoscale, migrate, seed, admin, check, sdl):
-        added[verb] = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
-        added[verb].set_defaults(run=verb)
-    added[serve].add_argument("--only", choices=["media"], help="a server of files alone")
-    added[autoscale].add_argument("--provider", default="process", help="the kind of machines that come and go")
-    added[check].add_argument("what", choices=["ledger"], help="what to look at")
-    added[sdl].add_argument("--check", action="store_true", help="only compare")
-    added[admin].add_argument("email", help="whose address")
+    for verb in (up, serve, work, machines, autoscale, migrate, seed, admin, control, sign, check, sdl):
+        added = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
+        added.set_defaults(run=verb)
+        for name, options in ARGUMENTS.get(verb.__name__, ()):
+            added.add_argument(name, **options)
     return parser.parse_args()
 
 

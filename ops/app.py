@@ -39,6 +39,7 @@ from models.media import Upload
 from ops import graphiql, logs, wire
 from ops.auth import Argon2, BadToken, Claims, Guests, KeyRing, bearer
 from ops.clock import HouseClock
+from ops.code import ProcessCodebook
 from ops.control import Agent
 from ops.database import Database
 from ops.demo import PASSWORD
@@ -84,6 +85,7 @@ class House:
     seal: Seal
     depot: Depot
     clock: HouseClock
+    codebook: ProcessCodebook
     provider: Sandbox | None = None
     guests: Guests = field(default_factory=Guests)
     tuning: Tuning = field(default_factory=Tuning)
@@ -111,6 +113,7 @@ class House:
                 settings.media_spool,
             ),
             clock,
+            ProcessCodebook(settings.code_key, schema.root.verbs),
             Sandbox.of(settings, clock) if settings.payments_provider else None,
         )
 
@@ -153,6 +156,7 @@ class House:
             passwords=self.passwords,
             provider=self.provider,
             commands=self.gate.commands,
+            codebook=self.codebook,
             **given,
         )
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
 import structlog
@@ -27,6 +27,7 @@ from models.control import (
     STEERED,
     Acknowledgement,
     AckState,
+    Code,
     ControlMessage,
     Desired,
     Kind,
@@ -36,8 +37,9 @@ from models.control import (
     Service,
     Verb,
 )
-from models.errors import Refusal
+from models.errors import NotFound, Refusal
 from ops import logs
+from ops.code import Verb as Call
 from ops.figures import Figures
 from resolvers.context import Context
 from resolvers.hub import Bell, GoingAway
@@ -54,6 +56,8 @@ AGAIN_SECONDS = 0.5
 REGISTER_SECONDS = 5.0
 """How long a process that starts waits to be told what is wanted; later it is told all the same."""
 
+
+Outcomes: TypeAlias = dict[tuple[Kind, str], "Outcome"]
 
 HERE: set[UUID] = set()
 """The nodes that this process is."""
@@ -90,6 +94,8 @@ class Agent:
         self._address = address
         self._own_connections = self._connections = house.settings.db_connections
         self._is_behind = False
+        self._code: dict[str, Code] = {}
+        self._loaded: dict[tuple[str, int], Call] = {}
         self._due: list[Freezing] = []
         self._draining: dict[asyncio.Task[None], Freezing] = {}
 
@@ -114,6 +120,7 @@ class Agent:
             for each in (task, *self._draining):
                 each.cancel()
             await asyncio.gather(task, *self._draining, return_exceptions=True)
+            self.house.codebook.restore()
             await self._take_leave()
 
     async def _work(self, asked: asyncio.Event) -> None:
@@ -199,7 +206,7 @@ class Agent:
         async with self._context().writing() as work:
             for said, message in await loaders.control.pending(work, node.id):
                 if message.version <= desired.version and not self._is_draining(message):
-                    self._acknowledge(work.leave, said, message, outcomes.get(message.kind, Outcome()))
+                    self._acknowledge(work.leave, said, message, await self._outcome(message, outcomes))
             await loaders.control.beat(work, node.id, version=desired.version, state=self._state())
         self._begin_drains()
         self._is_behind = False
@@ -227,32 +234,70 @@ class Agent:
 
     # What is done
 
-    async def _do(self, desired: Desired) -> dict[Kind, Outcome]:
-        """Do what is wanted; answers what came of each kind of thing."""
+    async def _do(self, desired: Desired) -> "Outcomes":
+        """Do what is wanted; answers what came of each kind of thing, and of single ones that fare otherwise."""
         before, self.desired = self.desired, desired
-        outcomes: dict[Kind, Outcome] = {}
-        steps: dict[Kind, Callable[[], str]] = {
-            Kind.OPTION: self._take_options,
-            Kind.LOG_LEVEL: self._take_levels,
-            Kind.THREADS: lambda: self._obey(before),
+        outcomes: Outcomes = {
+            (Kind.OPTION, ""): _done(self._take_options),
+            (Kind.LOG_LEVEL, ""): _done(self._take_levels),
+            (Kind.THREADS, ""): _done(lambda: self._obey(before)),
         }
-        for kind, step in steps.items():
-            outcomes[kind] = _done(step)
+        outcomes[Kind.DELETED, ""] = outcomes[Kind.FROZEN, ""] = outcomes[Kind.THREADS, ""]
         began = perf_counter()
         await self._resize()
-        outcomes[Kind.DB_CONNECTIONS] = Outcome(took_ms=_since(began))
-        outcomes[Kind.DELETED] = outcomes[Kind.FROZEN] = outcomes[Kind.THREADS]
+        outcomes[Kind.DB_CONNECTIONS, ""] = Outcome(took_ms=_since(began))
+        return outcomes | await self._take_code()
+
+    async def _outcome(self, message: ControlMessage, outcomes: "Outcomes") -> Outcome:
+        if message.verb is Verb.STAGE_COMMAND:
+            return await self._stage(message)
+        return outcomes.get((message.kind, message.subject)) or outcomes.get((message.kind, ""), Outcome())
+
+    async def _stage(self, message: ControlMessage) -> Outcome:
+        """Load code that is to run soon, and let nobody run it yet."""
+        began = perf_counter()
+        try:
+            await self._verb(message.subject, message.after[message.subject])
+        except Refusal as refusal:
+            return Outcome(AckState.FAILED, refusal.message, _since(began))
+        return Outcome(AckState.APPLIED, "loaded", _since(began))
+
+    async def _verb(self, command: str, number: int) -> Call | None:
+        """A version of a command's code, from now on at hand; nothing is what the process started with."""
+        if number and (command, number) not in self._loaded:
+            with in_our_words():
+                async with self.house.reserve.reading() as session:
+                    given = await loaders.control.version_of(session, command, number)
+            if given is None:
+                raise NotFound
+            # Whoever can write into the database cannot sign.
+            self._loaded[command, number] = self.house.codebook.load(command, given.source, given.signature)
+        return self._loaded.get((command, number))
+
+    async def _take_code(self) -> "Outcomes":
+        """Let the versions run that are wanted; where one cannot be loaded, what ran before goes on."""
+        outcomes: Outcomes = {}
+        for command in self.desired.of_kind(Kind.CODE):
+            code, began = self.desired.code(command), perf_counter()
+            if self._code.get(command) == code:
+                continue
+            try:
+                new, beside = await self._verb(command, code.number), await self._verb(command, code.beside)
+                self.house.codebook.let_run(command, new, beside, code.percent)
+                self._code[command] = code
+                outcomes[Kind.CODE, command] = Outcome(took_ms=_since(began))
+            except Refusal as refusal:
+                log.warning("code_not_loaded", command=command, number=code.number, reason=refusal.message)
+                outcomes[Kind.CODE, command] = Outcome(AckState.FAILED, refusal.message, _since(began))
         return outcomes
 
-    def _take_options(self) -> str:
+    def _take_options(self) -> None:
         self.house.tuning.config = Config.wanted(self.desired.of_kind(Kind.OPTION))
-        return ""
 
-    def _take_levels(self) -> str:
+    def _take_levels(self) -> None:
         logs.LEVELS.take(self.desired.of_kind(Kind.LOG_LEVEL))
-        return ""
 
-    def _obey(self, before: Desired) -> str:
+    def _obey(self, before: Desired) -> None:
         gate = self.house.gate
         frozen = tuple(one for one in STEERED if self.desired.is_frozen(one) and not before.is_frozen(one))
         waiting = sum(gate.bulkheads[service].waiting for service in frozen)
@@ -266,7 +311,6 @@ class Agent:
             running = sum(gate.bulkheads[service].running for service in frozen)
             followers = gate.end_followers(frozen)
             self._due.append(Freezing(frozen, running, waiting, followers, perf_counter()))
-        return ""
 
     async def _resize(self) -> None:
         wanted = self.desired.get(Kind.DB_CONNECTIONS, "POOL", self._own_connections)
@@ -331,9 +375,10 @@ def _drained(freezing: Freezing) -> str:
     return f"{ended}{freezing.sent_home} that waited were sent home, in {_since(freezing.began)} ms"
 
 
-def _done(step: Callable[[], str]) -> Outcome:
+def _done(step: Callable[[], None]) -> Outcome:
     began = perf_counter()
-    return Outcome(AckState.APPLIED, step(), _since(began))
+    step()
+    return Outcome(took_ms=_since(began))
 
 
 def _since(began: float) -> int:

@@ -73,6 +73,7 @@ class Settings:
     channel_prefix: str = "workup:"
     node: str | None = None
     machine: UUID | None = None
+    code_key: str | None = None
     media_url: str = (HOME / MEDIA).as_uri()
     media_endpoint: str | None = None
     media_origin: str = ""
@@ -122,6 +123,7 @@ class Settings:
                 environment, "WORKUP_PASSWORD_MEMORY_KIB", 32, 1_048_576, cls.password_memory_kib
             ),
             channel_prefix=environment.get("WORKUP_CHANNEL_PREFIX") or cls.channel_prefix,
+            code_key=_code_key(environment),
             node=environment.get("WORKUP_NODE") or None,
             machine=_id(environment, "WORKUP_MACHINE"),
             media_url=environment.get("WORKUP_MEDIA_URL") or (home_of(environment) / MEDIA).absolute().as_uri(),
@@ -257,6 +259,19 @@ def _id(environment: Mapping[str, str], name: str) -> UUID | None:
         return UUID(text) if text else None
     except ValueError:
         raise BadSettings(f"{name} is the id of a machine, not {text}") from None
+
+
+def _code_key(environment: Mapping[str, str]) -> str | None:
+    key = environment.get("WORKUP_CODE_KEY")
+    if not key:
+        return None
+    try:
+        raw = base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != KEY_BYTES:
+        raise BadSettings("WORKUP_CODE_KEY is a public Ed25519 key, 32 bytes in base64url")
+    return key
 
 
 def _words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -64,6 +64,13 @@ class Answers(Protocol):
         """Ask a statement for its single value; `keep` says that it will be asked again."""
 
 
+class Codebook(Protocol):
+    """What this process knows of the code of its commands."""
+
+    def judge(self, command: str, source: str, signature: str) -> None:
+        """Refuse code for a command that was not signed, or could not stand where it is to stand."""
+
+
 @dataclass(frozen=True)
 class Context:
     """One operation's surroundings. Values and doors, no services: a verb imports the functions it calls."""
@@ -94,6 +101,8 @@ class Context:
 
     commands: Mapping[str, Service] = field(default_factory=dict)
     """Everything that can be asked of this house, by the service it belongs to."""
+    codebook: Codebook | None = None
+    """Who judges code that is given for a command while the house runs."""
     operator: Actor | None = None
     """Who steers from the command line, where nobody signs in."""
 

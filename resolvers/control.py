@@ -1,7 +1,8 @@
 """How the running house is steered: somebody says what is wanted, every node is told, and says what it made of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import loaders.control
@@ -13,6 +14,9 @@ from models.control import (
     AckState,
     Actor,
     Change,
+    CodeNotLoaded,
+    CodeOff,
+    CommandVersion,
     Control,
     ControlMessage,
     Desired,
@@ -25,7 +29,9 @@ from models.control import (
     audited,
     expected,
     message_of,
+    must_be_steered,
     must_fit,
+    must_fit_a_file,
     node_or_none,
 )
 from models.errors import NotFound
@@ -36,6 +42,7 @@ LOOK_SECONDS = 0.5
 """How long to rely on the bell while acknowledgements come in."""
 
 Decide = Callable[[Desired], Change]
+First = Callable[[UnitOfWork], Awaitable[None]]
 
 
 async def set_max_threads(ctx: Context, order: Order, *, service: Service, most: int) -> ControlMessage:
@@ -78,6 +85,58 @@ async def set_option(ctx: Context, order: Order, *, name: str, value: str) -> Co
     return await _say(ctx, order, lambda desired: desired.with_option(name, value))
 
 
+async def update_command(
+    ctx: Context, order: Order, *, command: str, source: str, signature: str, percent: int
+) -> ControlMessage:
+    """Let a command do something else from here on: every node loads the code first, and only then do all run it.
+
+    Calls that run end as they began. With less than 100 percent the other calls do what they did.
+    """
+    _judge(ctx, command, source, signature)
+    number, staged = await _staged(ctx, order, command, source, signature, percent)
+    said = [one for one in await _of_message(ctx, staged.id) if one.state is not AckState.APPLIED]
+    if said:
+        raise CodeNotLoaded(said)
+    return await _say(ctx, replace(order, version=None), lambda desired: desired.with_code(command, number, percent))
+
+
+async def rollback_command(ctx: Context, order: Order, *, command: str) -> ControlMessage:
+    """Let a command do again what it did before."""
+    must_be_steered(command, ctx.commands)
+    return await _say(ctx, order, lambda desired: desired.without_code(command))
+
+
+def _judge(ctx: Context, command: str, source: str, signature: str) -> None:
+    steering(ctx)
+    must_be_steered(command, ctx.commands)
+    must_fit_a_file(source)
+    if ctx.codebook is None:
+        raise CodeOff
+    ctx.codebook.judge(command, source, signature)
+
+
+async def _staged(
+    ctx: Context, order: Order, command: str, source: str, signature: str, percent: int
+) -> tuple[int, ControlMessage]:
+    """Keep the code, and let every node load it; the same code as before is the same version."""
+    given = CommandVersion.of(command, 0, source, signature, steering(ctx), at=ctx.now.wall())
+
+    async def keep(work: UnitOfWork) -> None:
+        known = await loaders.control.versions(work, command)
+        same = next((one.number for one in known if one.sha256 == given.sha256), None)
+        given.number = same or len(known) + 1
+        if same is None:
+            work.add(given)
+
+    def stage(desired: Desired) -> Change:
+        # Whether it could run as it is wanted is said before anybody loads it.
+        desired.with_code(command, given.number, percent)
+        return desired.staged(command, given.number)
+
+    message = await _say(ctx, order, stage, first=keep)
+    return given.number, message
+
+
 def steering(ctx: Context) -> Actor:
     """Who steers here: an administrator, or whoever may use the command line of a server."""
     return ctx.operator or Actor.of(ctx.me, address=ctx.address, agent=ctx.agent)
@@ -99,6 +158,13 @@ async def nodes(ctx: Context) -> Sequence[ServerNode]:
             return await loaders.control.nodes(session)
 
 
+async def versions(ctx: Context) -> Sequence[CommandVersion]:
+    """The code that was given for commands, the oldest first."""
+    with in_our_words():
+        async with ctx.reading() as session:
+            return await loaders.control.versions(session)
+
+
 async def rulings(ctx: Context) -> Sequence[Ruling]:
     """Everything that is wanted otherwise than it is by itself."""
     with in_our_words():
@@ -116,22 +182,24 @@ async def changes(ctx: Context) -> AsyncIterator[tuple[Event, ControlMessage]]:
         yield happened, message
 
 
-async def _say(ctx: Context, order: Order, decide: Decide) -> ControlMessage:
+async def _say(ctx: Context, order: Order, decide: Decide, first: First | None = None) -> ControlMessage:
     """Say what is wanted, and wait for a while for what the nodes make of it."""
     actor = steering(ctx)
     order.must_be_sensible()
     async with ctx.hub.listen(CONTROL_NEWS_STREAM) as bell:
-        message = await _kept(ctx, order, actor, decide)
+        message = await _kept(ctx, order, actor, decide, first)
         await _acknowledged(ctx, message.id, bell, order.timeout_seconds)
     return message
 
 
-async def _kept(ctx: Context, order: Order, actor: Actor, decide: Decide) -> ControlMessage:
+async def _kept(ctx: Context, order: Order, actor: Actor, decide: Decide, first: First | None) -> ControlMessage:
     async with ctx.writing() as work:
         control = await loaders.control.lock(work, ctx.now.wall())
         version = control.begin_change(order.version, at=ctx.now.wall())
         known = await loaders.control.nodes(work)
         node_or_none(known, order.node_id, at=ctx.now.wall())
+        if first is not None:
+            await first(work)
         change = decide(await loaders.control.desired(work, order.node_id))
         await _must_fit(ctx, work, order, change, known)
         message = message_of(change, actor, order, version=version, at=ctx.now.wall())
@@ -139,7 +207,8 @@ async def _kept(ctx: Context, order: Order, actor: Actor, decide: Decide) -> Con
         await work.flush()
         work.add_all(expected(message, known, at=ctx.now.wall()))
         work.add(audited(message, actor))
-        await loaders.control.rule(work, change, node_id=order.node_id, version=version)
+        if change.is_ruling:
+            await loaders.control.rule(work, change, node_id=order.node_id, version=version)
         for stream in (CONTROL_STREAM, CONTROL_NEWS_STREAM):
             work.leave(event(stream, EventKind.CONTROL_CHANGED, message, by=actor.account_id, at=ctx.now.wall()))
     return message

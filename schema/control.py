@@ -1,6 +1,7 @@
 """What is said of the running house, to those who steer it."""
 
 import json
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -242,12 +243,26 @@ class ServiceStatus:
     followers: int = strawberry.field(description="Subscriptions.")
 
 
+@strawberry.type(description="Code that was given for a command while the house ran.")
+class CommandVersion:
+    is_type_of = shows(models.control.CommandVersion)
+
+    number: int = column("Its number, from 1.")
+    sha256: str = column("The SHA-256 of its source.")
+    source: str = column("Its source.")
+    actor: str = column("Who gave it.")
+    at: datetime = column("When.")
+
+
 @strawberry.type(description="Something that can be asked or done.")
 class CommandStatus:
     name: str = strawberry.field(description="Its name: that of a root field, or of a way to carry files.")
     service: Service = strawberry.field(description="The service it belongs to.")
     is_deleted: bool = strawberry.field(description="Whether it is refused.")
     stays: bool = strawberry.field(description="Whether it can be neither deleted nor frozen.")
+    code_number: int = strawberry.field(description="The version of its code; 0 is what the servers started with.")
+    code_percent: int = strawberry.field(description="For how many of a hundred calls that version runs.")
+    code_versions: list[CommandVersion] = strawberry.field(description="The versions there are, the oldest first.")
 
 
 @strawberry.type(description="A whole number that rules depend on; as text, because it may be longer than an Int.")
@@ -313,12 +328,18 @@ class Control(Node):
     @strawberry.field(description="Everything that can be asked or done, by name.")
     async def commands(self, info: Info) -> list[CommandStatus]:
         desired = Desired.of(0, await resolvers.control.rulings(info.context), None)
+        versions: defaultdict[str, list[models.control.CommandVersion]] = defaultdict(list)
+        for given in await resolvers.control.versions(info.context):
+            versions[given.command].append(given)
         return [
             CommandStatus(
                 name=name,
                 service=service,
                 is_deleted=desired.is_deleted(name),
                 stays=name in ESSENTIAL or service is Service.CONTROL,
+                code_number=desired.code(name).number,
+                code_percent=desired.code(name).percent,
+                code_versions=shown(versions[name]),
             )
             for name, service in sorted(info.context.commands.items())
         ]
@@ -416,6 +437,19 @@ class AddCommandInput(OrderInput):
     command: str = strawberry.field(description="Its name.")
 
 
+@strawberry.input(description="Code for a command.")
+class UpdateCommandInput(OrderInput):
+    command: str = strawberry.field(description="Its name.")
+    source: str = strawberry.field(description="Python: a module with the verb behind the command, in its form.")
+    signature: str = strawberry.field(description="What `python -m ops sign` says of this command and this source.")
+    percent: int = strawberry.field(default=100, description="For how many of a hundred calls: 1 to 100.")
+
+
+@strawberry.input(description="A command that is to do again what it did.")
+class RollbackCommandInput(OrderInput):
+    command: str = strawberry.field(description="Its name.")
+
+
 @strawberry.input(description="How much to write down.")
 class SetLoggingLevelInput(OrderInput):
     service: Service = strawberry.field(description="About which service, or about ALL.")
@@ -438,6 +472,8 @@ FreezeResult = Annotated[ControlMessage | Refused, _result("FreezeResult")]
 StartResult = Annotated[ControlMessage | Refused, _result("StartResult")]
 DeleteCommandResult = Annotated[ControlMessage | Refused, _result("DeleteCommandResult")]
 AddCommandResult = Annotated[ControlMessage | Refused, _result("AddCommandResult")]
+UpdateCommandResult = Annotated[ControlMessage | Refused, _result("UpdateCommandResult")]
+RollbackCommandResult = Annotated[ControlMessage | Refused, _result("RollbackCommandResult")]
 SetLoggingLevelResult = Annotated[ControlMessage | Refused, _result("SetLoggingLevelResult")]
 SetOptionResult = Annotated[ControlMessage | Refused, _result("SetOptionResult")]
 
@@ -484,6 +520,23 @@ class ControlMutations:
     @strawberry.mutation(description="Administrators: accept a deleted command again.")
     async def add_command(self, info: Info, input: AddCommandInput) -> AddCommandResult:
         return shown(await resolvers.control.add_command(info.context, input.order(), command=input.command))
+
+    @strawberry.mutation(description="Administrators: let a command do something else, by code that was signed.")
+    async def update_command(self, info: Info, input: UpdateCommandInput) -> UpdateCommandResult:
+        return shown(
+            await resolvers.control.update_command(
+                info.context,
+                input.order(),
+                command=input.command,
+                source=input.source,
+                signature=input.signature,
+                percent=input.percent,
+            )
+        )
+
+    @strawberry.mutation(description="Administrators: let a command do again what it did before.")
+    async def rollback_command(self, info: Info, input: RollbackCommandInput) -> RollbackCommandResult:
+        return shown(await resolvers.control.rollback_command(info.context, input.order(), command=input.command))
 
     @strawberry.mutation(description="Administrators: write more or less down about a service.")
     async def set_logging_level(self, info: Info, input: SetLoggingLevelInput) -> SetLoggingLevelResult:

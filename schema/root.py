@@ -1,5 +1,9 @@
 """Everything that can be asked, done and followed."""
 
+import ast
+import functools
+import inspect
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -155,6 +159,26 @@ def commands() -> dict[str, Service]:
             assert name not in found, name
             found[name] = service
     return found
+
+
+@functools.cache
+def verbs() -> dict[str, str]:
+    """The verb behind each command that has one, as `resolvers.jobs.publish`."""
+    found: dict[str, str] = {}
+    for kind in SERVICES:
+        declared: Any = kind.__strawberry_definition__  # type: ignore[attr-defined]  # as above
+        for field in declared.fields:
+            called = _called(field.base_resolver.wrapped_func) if field.base_resolver else set()
+            if len(called) == 1:
+                found[camel(field.python_name)] = called.pop()
+    return found
+
+
+def _called(resolver: Any) -> set[str]:
+    """Which verbs a root field calls."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(resolver)))
+    calls = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {call for call in calls if call.startswith("resolvers.")}
 
 
 def build() -> strawberry.Schema:

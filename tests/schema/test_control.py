@@ -16,6 +16,8 @@ freeze              UNAUTHENTICATED  FORBIDDEN  =         =       =           Co
 start               UNAUTHENTICATED  FORBIDDEN  =         =       =           NOT_FROZEN
 deleteCommand       UNAUTHENTICATED  FORBIDDEN  =         =       =           ControlMessage
 addCommand          UNAUTHENTICATED  FORBIDDEN  =         =       =           COMMAND_THERE
+updateCommand       UNAUTHENTICATED  FORBIDDEN  =         =       =           CODE_OFF
+rollbackCommand     UNAUTHENTICATED  FORBIDDEN  =         =       =           NO_EARLIER_CODE
 setLoggingLevel     UNAUTHENTICATED  FORBIDDEN  =         =       =           ControlMessage
 setOption           UNAUTHENTICATED  FORBIDDEN  =         =       =           ControlMessage
 """
@@ -28,6 +30,10 @@ ASKS: dict[str, Ask] = {
     "start": mutation("start", lambda _: {"service": "JOBS"}),
     "deleteCommand": mutation("deleteCommand", lambda _: {"command": "submitProposal"}),
     "addCommand": mutation("addCommand", lambda _: {"command": "submitProposal"}),
+    "updateCommand": mutation(
+        "updateCommand", lambda _: {"command": "publishJob", "source": "x = 1", "signature": "none"}
+    ),
+    "rollbackCommand": mutation("rollbackCommand", lambda _: {"command": "publishJob"}),
     "setLoggingLevel": mutation("setLoggingLevel", lambda _: {"service": "ALL", "level": "DEBUG"}),
     "setOption": mutation("setOption", lambda _: {"name": "jobs.open_days", "value": "7"}),
 }
@@ -36,7 +42,7 @@ EVERYTHING = """{ control { id version changedAt
   nodes { id name kind state host address pid startedAt seenAt version connections cpuPercent p95Ms inFlight waiting
           services { service running waiting followers } }
   services { service maxThreads isFrozen level running waiting followers }
-  commands { name service isDeleted stays }
+  commands { name service isDeleted stays codeNumber codePercent codeVersions { number sha256 source actor at } }
   options { name value default least most means }
   rulings { kind subject nodeName value version }
   controlMessages { totalCount nodes { id version verb subject why actor address at node { name }
