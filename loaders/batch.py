@@ -217,10 +217,17 @@ class Loaders:
 
     def __init__(self, reading: Reading, viewer: Account | None) -> None:
         self._reading = reading
-        self._audience = viewer.audience if viewer else Audience.PUBLIC
-        self._bound = {"viewer_id": viewer.id} if viewer else {}
+        self._viewer = viewer
         self._made: dict[Hashable, DataLoader[UUID | None, Any]] = {}
         self._was_kept = False
+
+    @functools.cached_property
+    def _audience(self) -> Audience:
+        return self._viewer.audience if self._viewer else Audience.PUBLIC
+
+    @functools.cached_property
+    def _bound(self) -> dict[str, Any]:
+        return {"viewer_id": self._viewer.id} if self._viewer else {}
 
     def forget(self, *, kept: bool = False) -> None:
         """Read anew from here on: time has passed, or something was written and is kept."""

@@ -37,7 +37,7 @@ from models.config import Config
 from models.control import RESERVE_CONNECTIONS, Desired, Kind, NodeKind, Service
 from models.media import Upload
 from ops import graphiql, logs, wire
-from ops.auth import Argon2, BadToken, Claims, Guests, KeyRing, bearer
+from ops.auth import Argon2, BadToken, Claims, KeyRing, bearer, keep
 from ops.clock import HouseClock
 from ops.code import ProcessCodebook
 from ops.control import Agent
@@ -87,7 +87,8 @@ class House:
     clock: HouseClock
     codebook: ProcessCodebook
     provider: Sandbox | None = None
-    guests: Guests = field(default_factory=Guests)
+    guests: dict[str, Context] = field(default_factory=dict)
+    """Whom an Authorization named when it was last looked up, as a context for reads."""
     tuning: Tuning = field(default_factory=Tuning)
 
     @classmethod
@@ -172,22 +173,27 @@ class House:
         database = self.database_for(commands)
         token = bearer(authorization)
         if token is None:
+            keep(self.guests, "", self.context(database=self.database_for(frozenset())))
             return self.context(database=database, address=caller.address, agent=caller.agent)
         claims = self.keys.verify(token, at=self.clock.wall())
         viewer = await self.account_of(claims.session_id, database)
         if viewer is None:
             raise BadToken
-        self.guests.remember(claims.session_id, viewer)
+        recalled = self._context_of(viewer, claims, caller, database=self.database_for(frozenset()), is_recalled=True)
+        keep(self.guests, authorization or "", recalled)
         return self._context_of(viewer, claims, caller, database=database)
 
-    def recall(self, caller: Caller, authorization: str) -> Context | None:
-        """The same, without asking anybody, as it was when somebody came with this token before; if she did."""
-        token = bearer(authorization)
-        claims = self.keys.verify(token or "", at=self.clock.wall())
-        viewer = self.guests.recall(claims.session_id)
-        if viewer is None:
+    def recall(self, authorization: str | None) -> Context | None:
+        """The surroundings of a read of whoever came with this before, without asking anybody; if she did.
+
+        Nothing is shown on the strength of it: it chooses the statement that answers, and the statement itself sees
+        whether the session lives, and whether its account has the same roles (`loaders.accounts.IS_STILL_SIGNED_IN`).
+        """
+        known = self.guests.get(authorization or "")
+        if known is None or (known.expires_at is not None and known.expires_at <= self.clock.wall()):
             return None
-        return self._context_of(viewer, claims, caller, database=self.database_for(frozenset()), is_recalled=True)
+        as_it_was = known.config is self.tuning.config and known.answers is self.database_for(frozenset()).lines
+        return known if as_it_was else None
 
     def _context_of(self, viewer: Account, claims: Claims, caller: Caller, **more: Any) -> Context:
         return self.context(

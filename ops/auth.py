@@ -26,7 +26,7 @@ AUDIENCE = "workup-api"
 TOKEN_MAX = 4_000
 CLAIMS = ["iss", "aud", "sub", "sid", "iat", "exp", "jti"]
 KEPT_MAX = 5_000
-"""Tokens, and sessions, that a process remembers: some 15 MB at most."""
+"""Tokens that a process remembers, and whom they named: some 20 MB at most."""
 HASHES_AT_ONCE = 2
 """Each takes 64 MiB for some 50 ms; more at once would only wait for the same cores."""
 HASHES_WAITING_MAX = 50
@@ -102,25 +102,6 @@ class KeyRing:
             return Claims(UUID(hex=claims["sid"]), datetime.fromtimestamp(claims["exp"], UTC))
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, AttributeError):
             raise BadToken from None
-
-
-class Guests:
-    """Who was signed in with a session when it was last looked up.
-
-    Nothing is allowed on the strength of it: it chooses the statement that answers a read, and the statement itself
-    sees whether the session lives, and whether its account has the same roles (`loaders.accounts.is_signed_in`).
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[UUID, Account] = {}
-
-    def recall(self, session_id: UUID) -> Account | None:
-        """Who it was, if it is remembered."""
-        return self._known.get(session_id)
-
-    def remember(self, session_id: UUID, account: Account) -> None:
-        """Note who it is."""
-        keep(self._known, session_id, account)
 
 
 def keep(kept: "dict[K, V]", key: K, value: V) -> None:

@@ -24,6 +24,9 @@ WITHOUT_LOCALS = ExceptionDictTransformer(show_locals=False)
 PADDED = "operation".ljust(30)
 """What happened, as the console shows it."""
 
+USUAL = {"cost", "kind", "ms", "operation", "outcome", "request_id"}
+USUALLY = " ".join(f"{name}={{{name}}}" for name in sorted(USUAL))
+
 Write: TypeAlias = Callable[[dict[str, Any]], None]
 
 
@@ -72,7 +75,10 @@ def _write_json(line: dict[str, Any]) -> None:
 
 
 def _write_text(line: dict[str, Any]) -> None:
-    told = " ".join(f"{name}={line[name]}" for name in sorted(line))
+    if line.keys() == USUAL:
+        told = USUALLY.format_map(line)
+    else:
+        told = " ".join(f"{name}={line[name]}" for name in sorted(line))
     sys.stderr.write(f"{_stamp()} [info     ] {PADDED} {told}\n")
 
 

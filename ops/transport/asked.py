@@ -1,17 +1,15 @@
 """What a client asks: the same four things by POST, by GET and over a websocket, read with distrust."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from ops.transport.errors import rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One operation as a client sent it."""
 
     query: str
@@ -42,7 +40,7 @@ def asked(params: Any) -> Asked:
     if not isinstance(query, str) or not query.strip():
         raise _malformed("The query is missing: it must be a string.")
     name = params.get("operationName")
-    if not isinstance(name, str | None):
+    if name is not None and not isinstance(name, str):
         raise _malformed("The operationName must be a string.")
     return Asked(query, _object(params, "variables"), name or None, _object(params, "extensions"))
 

@@ -73,10 +73,10 @@ class Caller(NamedTuple):
 ContextFor: TypeAlias = Callable[[Caller, str | None, frozenset[str]], Awaitable[Any]]
 """Makes the context of one operation from who calls, the Authorization and the commands, or refuses by raising."""
 
-Recall: TypeAlias = Callable[[Caller, str], Any | None]
-"""Makes one without asking anybody, of whom the Authorization named before, if that is remembered.
+Recall: TypeAlias = Callable[[str | None], Any | None]
+"""Gives one of whom the Authorization named before, if that is remembered, without asking anybody.
 
-It is good for one statement that sees for itself that it is so yet.
+It is good for statements that see for themselves that it is so yet, and shared by many at once.
 """
 
 Page: TypeAlias = Callable[[], Response]
@@ -168,8 +168,8 @@ class HTTP:
             # Who has an old token sends it along even when asking for a new one.
             if operation.fields <= self.open_fields:
                 authorization = None
-            if self.recall and authorization and operation.kind is OperationType.QUERY:
-                recalled = self.recall(caller, authorization)
+            if self.recall and operation.kind is OperationType.QUERY:
+                recalled = self.recall(authorization)
                 if recalled and (answer := await self.operations.answered(operation, recalled)) is not None:
                     return answer
             context = await self.context_for(caller, authorization, operation.fields)

@@ -28,30 +28,29 @@ def as_before(monkeypatch):
     vars(logs.pen).update(pen)
 
 
-def written(capsys, write, line):
-    with structlog.contextvars.bound_contextvars(request_id="mine-1", trace_id="a1"):
+def written(capsys, write, line, **more):
+    with structlog.contextvars.bound_contextvars(request_id="mine-1", **more):
         write(**line)
     return capsys.readouterr().err
 
 
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize("line", LINES)
-def test_the_line_is_what_structlog_writes(capsys, as_json, line):
+@pytest.mark.parametrize("more", [{}, {"trace_id": "a1"}])
+def test_the_line_is_what_structlog_writes(capsys, as_json, line, more):
     logs.configure("INFO", as_json=as_json)
     log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
     short, usual = (
-        written(capsys, logs.operation, line),
-        written(capsys, lambda **it: log.info("operation", **it), line),
+        written(capsys, logs.operation, line, **more),
+        written(capsys, lambda **it: log.info("operation", **it), line, **more),
     )
 
     if as_json:
         short, usual = json.loads(short), json.loads(usual)
         assert STAMP.fullmatch(short.pop("timestamp"))
         assert STAMP.fullmatch(usual.pop("timestamp"))
-        assert short == usual == line | {
-            "request_id": "mine-1", "trace_id": "a1", "event": "operation", "level": "info",
-        }  # fmt: skip
+        assert short == usual == line | more | {"request_id": "mine-1", "event": "operation", "level": "info"}
     else:
         assert STAMP.match(short)
         assert STAMP.sub("", short, count=1) == STAMP.sub("", usual, count=1)
