@@ -5,6 +5,7 @@ with the address of whoever asks. What comes back goes out byte by byte; it is p
 """
 
 import asyncio
+import select
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,15 @@ class Node:
     def address(self) -> str:
         """Host and port, which tell it from the others."""
         return f"{self.host}:{self.port}"
+
+    def take_idle(self) -> "Outbound | None":
+        """A connection that is open and has nothing to do, the last that had."""
+        while self.idle:
+            outbound = self.idle.pop()
+            if outbound.is_usable:
+                return outbound
+            outbound.close()
+        return None
 
 
 class Fleet:
@@ -132,6 +142,15 @@ class Outbound(asyncio.Protocol):
         self._is_complete = False
         self._is_kept = False
         self._expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open and silent; a node that has just ended has closed it, before we have heard of that."""
+        if self._transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP)
+        return not poll.poll(0)
 
     def carry(self, client: "Inbound", exchange: Exchange) -> None:
         """Send a request, as far as it is there."""
@@ -463,8 +482,9 @@ class Inbound(asyncio.Protocol):
         exchange.node = node
         node.unanswered += 1
         exchange.outbound = None
-        if node.idle:
-            node.idle.pop().carry(self, exchange)
+        idle = node.take_idle()
+        if idle is not None:
+            idle.carry(self, exchange)
         else:
             self._connecting = self._loop.create_task(self._connect(node, exchange))
 

@@ -373,6 +373,19 @@ async def test_a_node_that_is_gone_is_skipped_and_nothing_is_lost(desk, toys, re
     assert not desk.fleet.nodes[f"{HOST}:{toys[0].port}"].is_able
 
 
+async def test_a_kept_connection_that_the_node_has_closed_is_not_used_again(desk, toys):
+    async def answer_and_hang_up(_head, _reader, writer):
+        writer.write(answer(b"bye"))
+        await writer.drain()
+        raise ConnectionError
+
+    for toy in toys:
+        toy.does = answer_and_hang_up
+
+    # It is closed by the time the next request comes, and the front may not have heard of that.
+    assert [(await ask(desk, POST))[2] for _ in range(20)] == [b"bye"] * 20
+
+
 async def test_a_read_whose_node_dies_is_asked_of_another(desk, toys):
     async def die(_head, _reader, writer):
         writer.transport.abort()
