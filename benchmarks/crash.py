@@ -51,7 +51,7 @@ METHODS = ("succeed", "succeed", "succeed", "fail", "delay", "delayed-failure", 
 PATIENCE_SECONDS = 8.0
 AGAIN_SECONDS = 0.05
 READY_SECONDS = 60.0
-CALM_SECONDS = (0.1, 0.6)
+CALM_SECONDS = (0.1, 1.2)
 """How long to leave things alone before the next one is killed."""
 UNSURE = {"BUSY", "OUTCOME_UNKNOWN", "GOING_AWAY", "INTERNAL", "OVERLOADED"}
 PASSWORD = "correct horse battery"
@@ -290,7 +290,7 @@ async def _live_through(
             ground.restart_postgres()
             await _start(servers, client, all_of_them=False)
             say(f"round {number}: {sum(len(person.told) for person in people)} answered")
-        await asyncio.sleep(CALM_SECONDS[1])
+        await asyncio.sleep(CALM_SECONDS[0])
         over.set()
 
 

@@ -8,6 +8,7 @@ minutes a second one changes nothing.
 import csv
 import hmac
 import io
+import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -170,8 +171,9 @@ class Till:
 
 async def _spreadsheet(batches: AsyncIterator[Sequence[StatementEntry]]) -> AsyncIterator[str]:
     yield _lines([HEADINGS])
+    number = itertools.count(1)
     async for entries in batches:
-        yield _lines([_row(entry) for entry in entries])
+        yield _lines([_row(next(number), entry) for entry in entries])
 
 
 def _lines(rows: Sequence[Sequence[object]]) -> str:
@@ -180,11 +182,11 @@ def _lines(rows: Sequence[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _row(entry: StatementEntry) -> list[object]:
+def _row(number: int, entry: StatementEntry) -> list[object]:
     about = f"{entry.subject}_{entry.subject_id.hex}"
     amount, balance = (Money(cents, entry.currency).amount for cents in (entry.cents, entry.balance_cents))
     at = entry.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return [entry.number, at, harmless(entry.kind), harmless(about), amount, entry.currency.value, balance]
+    return [number, at, harmless(entry.kind), harmless(about), amount, entry.currency.value, balance]
 
 
 def harmless(text: str) -> str:

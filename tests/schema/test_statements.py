@@ -161,6 +161,8 @@ async def test_a_spreadsheet_has_all_of_it_from_the_beginning(house, people, fet
     assert {row["about"] for row in rows} == {f"transfer_{about.id.hex}"}
     assert Counter(row["currency"] for row in rows) == {"USD": count}
     assert rows[0]["at"].endswith("Z")
+    # Numbered by itself: how much others move is nobody's business.
+    assert [row["number"] for row in rows] == [str(number) for number in range(1, count + 1)]
 
 
 async def test_the_address_of_a_spreadsheet_is_good_for_one_statement_and_some_minutes(
