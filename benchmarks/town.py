@@ -81,8 +81,10 @@ select pg_temp.town_id(5, row_number() over (order by proposal.id)), proposal.id
     proposal.freelancer_id, job.title, 'FIXED', proposal.bid_cents, 'USD', 1000, 300, 'ACTIVE', now(), 1
 from proposals proposal join jobs job on job.id = proposal.job_id where proposal.state = 'ACCEPTED';
 
-insert into milestones (id, contract_id, position, description, amount_cents, currency, due_on, state, version)
-select gen_random_uuid(), contract.id, part.position, part.description, part.amount_cents, 'USD', part.due_on, 'OPEN', 1
+insert into milestones (id, contract_id, position, description, amount_cents, gross_cents, escrow_cents, currency,
+    due_on, state, version)
+select gen_random_uuid(), contract.id, part.position, part.description, part.amount_cents,
+    part.amount_cents + part.amount_cents * 3 / 100, 0, 'USD', part.due_on, 'OPEN', 1
 from contracts contract join proposal_milestones part on part.proposal_id = contract.proposal_id;
 """
 

@@ -81,6 +81,27 @@ REFERENCES: dict[str, str] = {
         ) due ON due.freelancer_id = a.owner_id AND due.currency = a.currency
         WHERE coalesce(due.cents, 0) <> coalesce(a.balance, 0)
     """,
+    "escrow and what lies aside for milestones": """
+        SELECT NULL::bigint,
+            'what lies aside for contract ' || coalesce(a.owner_id, m.contract_id) || ' is not what its milestones say',
+            a.id, NULL::uuid, coalesce(m.cents, 0), coalesce(a.balance, 0)
+        FROM (SELECT * FROM ledger_accounts WHERE kind = 'ESCROW') a
+        FULL JOIN (
+            SELECT contract_id, currency, sum(escrow_cents) AS cents FROM milestones GROUP BY contract_id, currency
+        ) m ON m.contract_id = a.owner_id AND m.currency = a.currency
+        WHERE coalesce(m.cents, 0) <> coalesce(a.balance, 0)
+    """,
+    "milestones and what was paid for them": """
+        SELECT NULL::bigint, 'milestone ' || m.id || ' is ' || m.state || ', and paid with something else', NULL::uuid,
+            paid.journal_id, due.cents, coalesce(paid.cents, 0)
+        FROM milestones m
+        LEFT JOIN (
+            SELECT milestone_id, sum(amount_cents) AS cents, (array_agg(journal_id))[1] AS journal_id
+            FROM payments WHERE milestone_id IS NOT NULL GROUP BY milestone_id
+        ) paid ON paid.milestone_id = m.id
+        CROSS JOIN LATERAL (SELECT CASE m.state WHEN 'PAID' THEN m.accepted_cents ELSE 0 END) AS due (cents)
+        WHERE due.cents <> coalesce(paid.cents, 0)
+    """,
     "payment requests and what was paid for them": """
         SELECT NULL::bigint, 'payment request ' || r.id || ' was paid with something else', NULL::uuid, p.journal_id,
             r.amount_cents, p.amount_cents

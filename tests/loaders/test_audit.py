@@ -10,6 +10,7 @@ import loaders.ledger
 import resolvers.payments
 import resolvers.transfers
 from models.base import uuid7
+from models.contracts import MilestoneState
 from models.ledger import Journal
 from models.payments import EARNINGS, ESCROW, FEES, FUNDS, PENDING, RAIL, Payment, pay
 from models.transfers import Purse, Transfer
@@ -53,6 +54,10 @@ class World:
         offer = make.proposal(job, self.people.freelancer)
         self.contract = make.contract(job, offer)
         await self.keep(job, offer, self.contract)
+        # Of a hundred, thirty are paid for bonuses: nobody does that, but the ledger does not know.
+        self.milestone = make.milestone(self.contract, cents=100_00)
+        self.milestone.escrow_cents = 70_00
+        await self.keep(self.milestone)
         for kind, owner in ((ESCROW, self.contract), (FUNDS, self.people.client)):
             await make.give(self.house, kind, owner.id, 100_00)
 
@@ -260,8 +265,40 @@ async def test_nothing_is_held_for_nothing(world, look, change):
     assert (await look()).wrong.problem == f"hold {transfer.hold_id} is for nothing"
 
 
+@pytest.mark.parametrize("by", [1, -1])
+async def test_what_lies_aside_is_what_milestones_say(by, world, look, change):
+    await change("UPDATE milestones SET escrow_cents = escrow_cents + :by WHERE id = :id", id=world.milestone.id, by=by)
+
+    wrong = (await look()).wrong
+    assert f"what lies aside for contract {world.contract.id}" in wrong.problem
+    assert (wrong.account_kind, wrong.owner_id) == ("ESCROW", world.contract.id)
+    assert (wrong.expected, wrong.found) == (70_00 + by, 70_00)
+
+
+async def test_a_milestone_is_paid_with_what_was_accepted(world, look, keep, change):
+    milestone = await keep(make.milestone(world.contract, MilestoneState.PAID, position=1))
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"milestone {milestone.id} is PAID, and paid with something else"
+    assert (wrong.expected, wrong.found) == (milestone.accepted_cents, 0)
+    await change("DELETE FROM milestones WHERE id = :id", id=milestone.id)
+    assert (await look()).wrong is None
+
+
+async def test_a_milestone_that_is_not_paid_has_no_payment(world, look, change):
+    await change(
+        "UPDATE payments SET kind = 'MILESTONE', milestone_id = :milestone WHERE id = :id",
+        id=world.pending.id,
+        milestone=world.milestone.id,
+    )
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"milestone {world.milestone.id} is OPEN, and paid with something else"
+    assert (wrong.expected, wrong.found, wrong.journal_id) == (0, 20_00, world.pending.journal_id)
+
+
 async def test_a_payment_request_was_paid_with_what_it_asked_for(world, look, change, keep):
-    milestone = await keep(make.milestone(world.contract))
+    milestone = await keep(make.milestone(world.contract, MilestoneState.PAID, position=1, cents=20_00))
     await change(
         "UPDATE payments SET kind = 'MILESTONE', milestone_id = :milestone WHERE id = :id",
         id=world.pending.id,
