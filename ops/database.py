@@ -138,9 +138,11 @@ class Lines:
         patience = loop.call_later(CHECKOUT_SECONDS, _give_up, turn)
         try:
             return await turn
-        except asyncio.CancelledError:
-            # Whoever was given something and does not come passes it on.
-            if turn.done() and not turn.cancelled():
+        except (asyncio.CancelledError, Busy):
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif not turn.cancelled() and turn.exception() is None:
+                # Whoever was given something and does not come passes it on.
                 given = turn.result()
                 self._hand_on(None) if given is None else self._give_back(given)
             raise

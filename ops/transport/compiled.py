@@ -238,6 +238,8 @@ def showing_rows(executor: type[Executor[Any]], compiler: Compiler) -> type[Exec
 
     class ShowingRows(executor):  # type: ignore[valid-type, misc]  # which one it is, the schema says
         asked: Question | None = None
+        declined: frozenset[Any] = frozenset()
+        """Where a row was shown in the ordinary way; so is what is under it, which is read a level at a time."""
 
         def collect_and_execute_subfields(
             self, return_type: GraphQLObjectType, details: list[FieldDetails], path: Any, result: Any, position: Any
@@ -246,11 +248,14 @@ def showing_rows(executor: type[Executor[Any]], compiler: Compiler) -> type[Exec
             asked = self.asked
             if asked is None or not isinstance(result, Base) or self.context_value.viewer is None:
                 return ordinary()
+            if path.prev and (path.prev.prev or path.prev in self.declined):
+                return ordinary()
 
             async def shown() -> Any:
                 data = await compiler.row(asked, return_type, details, result, self.context_value)
                 if data is not None:
                     return orjson.Fragment(data)
+                self.declined |= {path}
                 found = ordinary()
                 return await found if self.is_awaitable(found) else found
 

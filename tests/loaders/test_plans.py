@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,10 @@ import loaders.activity
 import loaders.contracts
 import loaders.jobs
 import loaders.proposals
+import schema.root
 from loaders.batch import Relation, count_statement, page_statement, rows_statement, summary_statement
+from loaders.compile import statement as compiled_statement
+from loaders.pages import Seal
 from models.accounts import ItemKind, ItemWords, ProfileItem, Session
 from models.activity import Event, EventKind, StreamHead, job_stream
 from models.base import Audience
@@ -28,6 +32,10 @@ from models.proposals import Proposal, ProposalState
 from ops import migrate
 from ops.app import wall_clock
 from ops.database import Database
+from ops.transport.asked import Asked
+from ops.transport.operations import Operations
+from schema.limits import Limits
+from schema.plans import Planner
 from tests import make
 
 BIG = {
@@ -261,3 +269,46 @@ async def test_what_is_due_is_found_through_an_index(town):
 
 def test_the_town_has_the_big_tables():
     assert {kind.__tablename__ for kind in (Job, Proposal, Contract, Milestone, Event)} <= BIG
+
+
+# Statements that answer a whole operation
+
+
+OFFERS = """{ job(id: "%s") {
+    title skills { name } client { companyName } proposalCount bidRange { low { amount } } availableActions
+    proposals(first: 20) {
+        totalCount edges { cursor node {
+            coverLetter freelancer { fullName items { title } } milestones { description } attachments { name url }
+            contract { id milestones { availableActions } } isShortlisted availableActions
+        } } pageInfo { hasNextPage endCursor }
+    }
+} }"""
+COMPILED = {
+    "a job": '{ job(id: "%s") { title budget { kind } client { companyName } } }',
+    "the newest jobs": "{ jobs(first: 20) { nodes { title client { companyName } skills { name } proposalCount } } }",
+    "a later page": "{ jobs(last: 20) { nodes { title } pageInfo { startCursor hasPreviousPage } } }",
+    "proposals and what hangs on them": OFFERS,
+    "one's contracts": "{ viewer { contracts { totalCount nodes { title milestones { state } job { title } } } } }",
+    "one's proposals": "{ viewer { proposals { nodes { job { title } contract { id } } } sessions { id } } }",
+    "anything": '{ nodes(ids: ["%s"]) { id ... on Job { proposals { nodes { id } } } } node(id: "%s") { id } }',
+}
+
+
+@pytest.mark.parametrize("audience", Audience)
+@pytest.mark.parametrize("text", COMPILED.values(), ids=COMPILED.keys())
+async def test_a_statement_that_answers_an_operation_reads_what_it_needs_and_no_more(text, audience, town):
+    operations = Operations(schema.root.build(), Limits())
+    job = f"job_{town.keys['jobs'][0].hex}"
+    known = operations.prepare(Asked(text.replace("%s", job), {}, None, {}))
+    plan = Planner(schema.root.build()).operation(known.document.ast, known.known.node, {})
+    context: Any = SimpleNamespace(seal=Seal(b"a secret"), viewer=None)
+    made = compiled_statement(plan.value, audience, [fill({}, context, {}) for fill in plan.slots])
+
+    # Planned as it is when it is prepared: once, for whatever values.
+    line = await town.database.lines._connect()
+    await line.execute(f"prepare asked as {made.text}")
+    values = ", ".join("null" for _ in made.parameters)
+    found = await line.fetchval("explain (format json) execute asked" + (f"({values})" if values else ""))
+    await line.close()
+
+    assert list(scans(json.loads(found)[0]["Plan"])) == []
