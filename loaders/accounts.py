@@ -100,6 +100,15 @@ async def party(session: AsyncSession, account_id: UUID) -> Account:
     return await session.get_one(Account, account_id)
 
 
+async def freelancer_party(session: AsyncSession, freelancer_id: UUID) -> Account:
+    """The account of a freelancer, whom everybody may see; `NotFound` if there is none."""
+    of_hers = select(Account).join(FreelancerProfile, FreelancerProfile.id == Account.id)
+    found: Account | None = await session.scalar(of_hers.where(Account.id == freelancer_id))
+    if found is None:
+        raise NotFound(path=("freelancer_id",))
+    return found
+
+
 async def lock(session: AsyncSession, account_id: UUID) -> Account:
     """The account, held until the transaction ends."""
     found = await session.get(Account, account_id, with_for_update=True)

@@ -147,6 +147,64 @@ REFERENCES: dict[str, str] = {
             )
         END
     """,
+    "lots and what is left of them": """
+        SELECT NULL::bigint,
+            CASE
+                WHEN NOT lot.is_its_own THEN 'lot ' || lot.id || ' has the account of something else'
+                WHEN lot.size <> lot.issued THEN 'lot ' || lot.id || ' was not filled with its size'
+                ELSE 'lot ' || lot.id || ' says other than what is left of it'
+            END,
+            lot.purse_id, NULL::uuid, CASE WHEN lot.size <> lot.issued THEN lot.size ELSE lot.balance END,
+            CASE WHEN lot.size <> lot.issued THEN lot.issued ELSE lot.remaining END
+        FROM (
+            SELECT l.id, l.size, l.remaining, l.purse_id, a.balance,
+                (a.kind, a.owner_id, a.currency) = ('LOT', l.id, 'CNX') AS is_its_own,
+                coalesce(sum(e.amount) FILTER (WHERE j.kind = 'CONNECTS_ISSUE'), 0) AS issued
+            FROM lots l
+            JOIN ledger_accounts a ON a.id = l.purse_id
+            LEFT JOIN entries e ON e.account_id = l.purse_id
+            LEFT JOIN journals j ON j.id = e.journal_id
+            GROUP BY l.id, a.id
+        ) lot
+        WHERE NOT lot.is_its_own OR lot.size <> lot.issued OR lot.balance <> lot.remaining
+    """,
+    "movements of Connects and their journals": """
+        SELECT moved.number,
+            CASE
+                WHEN m.id IS NULL THEN 'nobody was told that her lots were moved'
+                ELSE 'movement ' || m.id || ' is not what its journal did'
+            END,
+            moved.purse_id, coalesce(moved.journal_id, m.journal_id), coalesce(moved.amount, 0), coalesce(m.amount, 0)
+        FROM (
+            SELECT e.journal_id, max(e.number) AS number, (array_agg(e.account_id ORDER BY e.position))[1] AS purse_id,
+                sum(e.amount) AS amount, count(DISTINCT l.account_id) AS owners,
+                (array_agg(l.account_id))[1] AS owner_id
+            FROM lots l JOIN entries e ON e.account_id = l.purse_id
+            GROUP BY e.journal_id
+        ) moved
+        FULL JOIN connects_movements m ON m.journal_id = moved.journal_id
+        LEFT JOIN journals j ON j.id = m.journal_id
+        WHERE moved.owners IS DISTINCT FROM 1
+            OR (m.account_id, m.amount) IS DISTINCT FROM (moved.owner_id, moved.amount)
+            OR coalesce(m.lot_id, m.proposal_id) IS DISTINCT FROM j.subject_id
+    """,
+    "proposals and what was paid for them": """
+        SELECT NULL::bigint, 'proposal ' || coalesce(p.id, s.proposal_id) || ' was not paid for as it costs',
+            NULL::uuid, s.journal_id, -coalesce(p.connects_cost, 0), coalesce(s.amount, 0)
+        FROM proposals p
+        FULL JOIN (SELECT * FROM connects_movements WHERE kind = 'SPENT') s ON s.proposal_id = p.id
+        WHERE p.connects_cost <> coalesce(-s.amount, 0) OR p.freelancer_id <> s.account_id
+    """,
+    "proposals and what was returned of them": """
+        SELECT NULL::bigint, 'proposal ' || p.id || ' got back something else than it cost', NULL::uuid,
+            r.journal_id, p.connects_cost, r.amount
+        FROM connects_movements r
+        JOIN proposals p ON p.id = r.proposal_id
+        JOIN journals j ON j.id = r.journal_id
+        LEFT JOIN connects_movements s ON s.proposal_id = p.id AND s.kind = 'SPENT'
+        WHERE r.kind = 'RETURNED'
+            AND (r.amount, r.account_id, j.reverses) IS DISTINCT FROM (p.connects_cost, p.freelancer_id, s.journal_id)
+    """,
 }
 """What has to agree with the ledger, and the question that finds what does not."""
 

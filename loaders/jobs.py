@@ -28,7 +28,7 @@ from loaders.batch import Relation, offered, viewer_is
 from models.accounts import Role
 from models.base import NOW, VIEWER, Audience
 from models.errors import NotFound
-from models.jobs import STEPS, Category, Job, JobAction, JobAttachment, JobSkill, JobState, JobWords, Skill
+from models.jobs import STEPS, Category, Invitation, Job, JobAction, JobAttachment, JobSkill, JobState, JobWords, Skill
 from models.media import Upload
 from models.proposals import Proposal, ProposalState
 from models.states import Party
@@ -59,6 +59,9 @@ attachments = Relation(
     order=(JobAttachment.position,),
     via=(JobAttachment, JobAttachment.upload_id == Upload.id),
 )
+invitation = Relation(Invitation, Invitation.id)
+invitations = Relation(Invitation, Invitation.job_id, order=(Invitation.id,))
+invitations_of_freelancer = Relation(Invitation, Invitation.freelancer_id, order=(Invitation.id,), descending=True)
 category = Relation(Category, Category.id)
 categories = Relation(Category, order=(Category.name, Category.id))
 all_skills = Relation(Skill, order=(Skill.name, Skill.id))
@@ -72,6 +75,7 @@ def actions(_audience: Audience) -> ColumnElement[Any]:
         Proposal.freelancer_id == VIEWER,
         Proposal.state.in_([ProposalState.PENDING, ProposalState.ACCEPTED]),
     )
+    in_time = or_(Job.expires_at.is_(None), Job.expires_at > NOW)
     return offered(
         STEPS,
         Job.state,
@@ -80,7 +84,7 @@ def actions(_audience: Audience) -> ColumnElement[Any]:
             Party.FREELANCER: and_(viewer_is(Role.FREELANCER), not_(mine)),
             Party.ADMIN: viewer_is(Role.ADMIN),
         },
-        {JobAction.PROPOSE: and_(or_(Job.expires_at.is_(None), Job.expires_at > NOW), not_(live))},
+        {JobAction.PROPOSE: and_(in_time, not_(live)), JobAction.INVITE: in_time},
     )
 
 
@@ -89,9 +93,18 @@ async def lock(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: A
     return await _seen(session, _one(job_id, audience).with_for_update(key_share=True), viewer_id)
 
 
-async def hold(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> Job:
-    """The job, kept as it is until the transaction ends; many may hold it so at once, and nobody may change it."""
-    return await _seen(session, _one(job_id, audience).with_for_update(read=True), viewer_id)
+async def hold(session: AsyncSession, job_id: UUID, viewer_id: UUID, audience: Audience) -> tuple[Job, bool]:
+    """The job, kept as it is until the transaction ends, and whether the viewer is invited to it.
+
+    Many may hold it so at once, and nobody may change it.
+    """
+    asked = exists().where(Invitation.job_id == Job.id, Invitation.freelancer_id == VIEWER)
+    query = _one(job_id, audience).add_columns(asked).with_for_update(read=True, of=Job)
+    found = (await session.execute(query, {"viewer_id": viewer_id})).one_or_none()
+    if found is None:
+        raise NotFound
+    job, is_invited = found
+    return job, is_invited
 
 
 def _one(job_id: UUID, audience: Audience) -> Select[Job]:
@@ -125,6 +138,11 @@ async def replace_attachments(session: AsyncSession, job: Job, upload_ids: Seque
     """Let a held job have these attachments and no others."""
     await session.execute(delete(JobAttachment).where(JobAttachment.job_id == job.id))
     session.add_all(JobAttachment.of(job, upload_ids))
+
+
+async def count_invitations(session: AsyncSession, job_id: UUID) -> int:
+    """How many freelancers are invited to a held job."""
+    return await session.scalar(select(func.count()).where(Invitation.job_id == job_id)) or 0
 
 
 async def in_catalogue(session: AsyncSession, words: JobWords) -> tuple[bool, int]:

@@ -86,7 +86,7 @@ _FIND = (
     .execution_options(populate_existing=True)
 )
 _LOCK = select(func.ledger_lock(_array("ids", Uuid())))
-_POST = select(
+POST = select(
     func.ledger_post(
         _array("ids", Uuid()),
         _array("kinds", Text()),
@@ -170,7 +170,7 @@ async def post(session: AsyncSession, *journals: Journal) -> None:
     whatever order they come. Raises `AlreadyReversed` for a second reversal of a journal. After a refusal the
     transaction can only be rolled back.
     """
-    await _post(session, journals, ())
+    await _run(session, posting(*journals))
 
 
 async def post_hold(session: AsyncSession, hold_id: UUID, journal: Journal) -> None:
@@ -179,12 +179,13 @@ async def post_hold(session: AsyncSession, hold_id: UUID, journal: Journal) -> N
     Raises `HoldExceeded` when it is more, and `HoldResolved` when the hold is resolved, or the journal is of the
     moment when the hold ends, or of a later one.
     """
-    await _post(session, (journal,), (hold_id,))
+    await _run(session, posting(journal) | {"hold_ids": [hold_id]})
 
 
-async def _post(session: AsyncSession, journals: Sequence[Journal], hold_ids: Sequence[UUID]) -> None:
+def posting(*journals: Journal) -> dict[str, object]:
+    """What `POST` is given to post these; for those who do something else in the same statement."""
     entries = list(chain.from_iterable(journal.entries for journal in journals))
-    bound = {
+    return {
         "ids": [journal.id for journal in journals],
         "kinds": [journal.kind for journal in journals],
         "moments": [journal.at for journal in journals],
@@ -192,15 +193,18 @@ async def _post(session: AsyncSession, journals: Sequence[Journal], hold_ids: Se
         "subject_ids": [journal.subject_id for journal in journals],
         "reversed_ids": [journal.reverses for journal in journals],
         "leg_counts": [journal.legs for journal in journals],
-        "hold_ids": list(hold_ids),
+        "hold_ids": [],
         "journal_ids": [entry.journal_id for entry in entries],
         "positions": [entry.position for entry in entries],
         "legs": [entry.legs for entry in entries],
         "account_ids": [entry.account_id for entry in entries],
         "amounts": [entry.amount for entry in entries],
     }
+
+
+async def _run(session: AsyncSession, bound: dict[str, object]) -> None:
     with in_our_words():
-        await session.execute(_POST, bound)
+        await session.execute(POST, bound)
 
 
 async def hold(session: AsyncSession, hold: Hold) -> None:

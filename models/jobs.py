@@ -16,19 +16,22 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, UniqueConstraint, exists, or_, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from models.accounts import LINE_MAX, Account, Role, check_text, tidy
+from models.accounts import LINE_MAX, Account, Role, check_text, shown, tidy
 from models.base import VIEWER, Audience, Base, Identified, named
 from models.config import Config, option
-from models.errors import Checks, Conflict, Forbidden, Problem, Stale
+from models.connects import cost_of
+from models.errors import Checks, Conflict, Forbidden, Problem, Stale, refuses
 from models.media import Upload, seen_with
 from models.money import AMOUNT_MAX_CENTS, Currency
-from models.states import Party, Step, possible, take
+from models.states import Party, Step, must_be_possible, possible, take
 
 TITLE_MIN, TITLE_MAX = 3, 120
 DESCRIPTION_MAX = 20_000
 SKILLS_MIN, SKILLS_MAX = 1, 15
 WANTED_MAX = 100
 ATTACHMENTS_MAX = 10
+INVITATIONS_MAX = 50
+"""Freelancers whom a client may invite to one job: an invited proposal costs nothing, so that they are not for all."""
 
 OPEN_DAYS = option(
     "jobs.open_days", default=30, least=1, most=365, means="Days a job stays open after it is published or renewed."
@@ -58,6 +61,7 @@ class JobAction(enum.Enum):
     CLOSE = "CLOSE"
     REMOVE = "REMOVE"
     PROPOSE = "PROPOSE"
+    INVITE = "INVITE"
 
 
 class Experience(enum.Enum):
@@ -126,6 +130,21 @@ class TooFewWanted(Conflict):
     message = "As many freelancers were hired already. Close the job to hire no more."
 
 
+@refuses("uq_invitations_job_id_freelancer_id")
+class AlreadyInvited(Conflict):
+    """A freelancer is invited to a job once."""
+
+    code = "ALREADY_INVITED"
+    message = "This freelancer is invited already."
+
+
+class TooManyInvitations(Conflict):
+    """Whoever is invited is meant."""
+
+    code = "TOO_MANY_INVITATIONS"
+    message = f"At most {INVITATIONS_MAX} freelancers are invited to a job."
+
+
 _S = JobState
 STEPS: dict[JobAction, Step[JobState]] = {
     JobAction.EDIT: Step(Party.CLIENT, frozenset({_S.DRAFT, _S.OPEN}), None, JobClosed),
@@ -134,6 +153,7 @@ STEPS: dict[JobAction, Step[JobState]] = {
     JobAction.CLOSE: Step(Party.CLIENT, frozenset({_S.OPEN}), _S.CLOSED, JobClosed),
     JobAction.REMOVE: Step(Party.ADMIN, frozenset({_S.OPEN, _S.FILLED, _S.CLOSED, _S.EXPIRED}), _S.REMOVED, JobClosed),
     JobAction.PROPOSE: Step(Party.FREELANCER, frozenset({_S.OPEN}), None, JobClosed),
+    JobAction.INVITE: Step(Party.CLIENT, frozenset({_S.OPEN}), None, JobClosed),
 }
 """Who may do what with a job, when, and where it leads. Filling is `hire`'s, when the last place is taken."""
 
@@ -142,6 +162,15 @@ FILLING = Step(Party.SYSTEM, frozenset({_S.OPEN}), _S.FILLED, JobClosed)
 
 EXPIRY = Step(Party.SYSTEM, frozenset({_S.OPEN}), _S.EXPIRED, JobClosed)
 """What time does to a job; nobody may do it."""
+
+
+HOURS = {
+    Duration.LESS_THAN_A_MONTH: 20,
+    Duration.ONE_TO_THREE_MONTHS: 80,
+    Duration.THREE_TO_SIX_MONTHS: 180,
+    Duration.MORE_THAN_SIX_MONTHS: 260,
+}
+"""For how many hours an hourly job is reckoned to pay its minimum: ten a week, for a short job of its duration."""
 
 
 class Category(Identified):
@@ -212,6 +241,11 @@ class JobWords:
     misread: Sequence[Problem] = ()
     """What of it could not be read, or names nothing."""
 
+    @property
+    def size_cents(self) -> int:
+        """About what the whole work pays, at the least."""
+        return self.budget.amount_cents or (self.budget.minimum_cents or 0) * HOURS[self.duration]
+
     def check(self, check: Checks) -> None:
         """Everything that can be told from the words alone, after what could not be read of them."""
         check.note(self.misread)
@@ -242,6 +276,7 @@ class Job(Identified):
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("hired_count <= freelancers_wanted", name="hired_within_wanted"),
+        CheckConstraint("connects_cost > 0", name="connects_cost_positive"),
         Index("ix_jobs_newest_open", "published_at", "id", postgresql_where=text("state = 'OPEN'")),
         Index(
             "ix_jobs_category_newest_open", "category_id", "published_at", "id", postgresql_where=text("state = 'OPEN'")
@@ -265,6 +300,8 @@ class Job(Identified):
     budget_maximum_cents: Mapped[int | None]
     freelancers_wanted: Mapped[int]
     hired_count: Mapped[int]
+    connects_cost: Mapped[int] = mapped_column(server_default=text("2"))
+    """What a proposal costs; those that were made before an edit have cost what it was then."""
     state: Mapped[JobState] = mapped_column(named(JobState))
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
@@ -308,6 +345,7 @@ class Job(Identified):
         self.budget_amount_cents = words.budget.amount_cents
         self.budget_minimum_cents = words.budget.minimum_cents
         self.budget_maximum_cents = words.budget.maximum_cents
+        self.connects_cost = cost_of(words.size_cents)
 
     def publish(self, by: Account, *, at: datetime, config: Config) -> None:
         """Show a draft to everybody, for 30 days."""
@@ -377,6 +415,11 @@ class Job(Identified):
             take(self, FILLING, frozenset({Party.SYSTEM}))
 
     @property
+    def returns_connects(self) -> bool:
+        """Whether those who wait in vain get their Connects back: nobody had a chance, or nobody should have tried."""
+        return self.state is JobState.REMOVED or (self.state is JobState.CLOSED and self.hired_count == 0)
+
+    @property
     def is_filled(self) -> bool:
         """Whether everybody who was wanted is hired."""
         return self.state is JobState.FILLED
@@ -396,8 +439,9 @@ class Job(Identified):
     def actions_for(self, account: Account | None, *, has_proposed: bool, at: datetime) -> list[JobAction]:
         """What somebody may do with this job now; `has_proposed` says whether she has a live proposal on it."""
         found = possible(self, STEPS, self.parties(account))
-        may_propose = self.is_open(at=at) and not has_proposed
-        return [action for action in found if action is not JobAction.PROPOSE or may_propose]
+        is_open = self.is_open(at=at)
+        besides = {JobAction.PROPOSE: is_open and not has_proposed, JobAction.INVITE: is_open}
+        return [action for action in found if besides.get(action, True)]
 
     @classmethod
     def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
@@ -407,6 +451,42 @@ class Job(Identified):
             return published
         mine = or_(published, cls.client_id == VIEWER)
         return mine if audience is Audience.MEMBER else or_(cls.state != JobState.DRAFT, mine)
+
+
+class Invitation(Identified):
+    """A client's wish that a freelancer makes an offer; one that is made then costs nothing."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        UniqueConstraint("job_id", "freelancer_id"),
+        Index("ix_invitations_job_id", "job_id", "id"),
+        Index("ix_invitations_freelancer_id", "freelancer_id", "id"),
+    )
+    noun: ClassVar[str] = "invitation"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"))
+    freelancer_id: Mapped[UUID] = mapped_column(ForeignKey("freelancer_profiles.id"))
+    invited_at: Mapped[datetime]
+
+    job: Mapped[Job] = relationship(lazy="raise")
+
+    @classmethod
+    def send(cls, job: Job, by: Account, freelancer: Account, *, count: int, at: datetime) -> "Invitation":
+        """Ask a freelancer for an offer, on one's own open job, to which `count` others are invited already."""
+        must_be_possible(job, STEPS[JobAction.INVITE], job.parties(by))
+        job.must_be_open(at=at)
+        if freelancer.id == by.id:
+            raise OwnJob("You cannot invite yourself.")
+        freelancer.must_be_available()
+        if count >= INVITATIONS_MAX:
+            raise TooManyInvitations
+        return cls(job_id=job.id, freelancer_id=freelancer.id, invited_at=at)
+
+    @classmethod
+    def seen_by(cls, audience: Audience) -> ColumnElement[bool]:
+        """An invitation is between the client who sent it and the freelancer who got it."""
+        sent = exists().where(Job.id == cls.job_id, Job.client_id == VIEWER)
+        return shown(audience, or_(cls.freelancer_id == VIEWER, sent))
 
 
 class JobSkill(Base):

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.accounts import LINE_MAX, Account, FreelancerProfile, check_text, shown, tidy
 from models.base import VIEWER, Audience, Identified, named
+from models.connects import ConnectsCostChanged
 from models.errors import Checks, Conflict, Problem, Stale, refuses
 from models.jobs import BudgetKind, Duration, Job
 from models.media import Upload, seen_with
@@ -191,6 +192,7 @@ class Proposal(Identified):
         Index("ix_proposals_job_id", "job_id", "id"),
         Index("ix_proposals_freelancer_id", "freelancer_id", "id"),
         CheckConstraint("bid_cents > 0", name="bid_positive"),
+        CheckConstraint("connects_cost >= 0", name="connects_cost_not_negative"),
     )
     noun: ClassVar[str] = "proposal"
 
@@ -200,6 +202,8 @@ class Proposal(Identified):
     duration: Mapped[Duration] = mapped_column(named(Duration))
     bid_cents: Mapped[int]
     currency: Mapped[Currency] = mapped_column(named(Currency))
+    connects_cost: Mapped[int] = mapped_column(server_default=text("0"))
+    """What was paid for it; nothing by somebody who was invited."""
     state: Mapped[ProposalState] = mapped_column(named(ProposalState))
     shortlisted: Mapped[bool]
     archived: Mapped[bool]
@@ -211,12 +215,28 @@ class Proposal(Identified):
     job: Mapped[Job] = relationship(lazy="raise")
 
     @classmethod
-    def submit(cls, job: Job, by: Account, words: ProposalWords, *, at: datetime) -> "Proposal":
-        """Put an offer before the client of somebody else's open job."""
+    def submit(
+        cls,
+        job: Job,
+        by: Account,
+        words: ProposalWords,
+        *,
+        at: datetime,
+        invited: bool = False,
+        agreed: int | None = None,
+    ) -> "Proposal":
+        """Put an offer before the client of somebody else's open job.
+
+        It costs what the job says, but not more than she has `agreed` to, if she says so; nothing if she was invited.
+        """
         job.must_take_proposals(by, at=at)
+        cost = 0 if invited else job.connects_cost
+        if agreed is not None and agreed < cost:
+            raise ConnectsCostChanged(cost)
         proposal = cls(
             job_id=job.id,
             freelancer_id=by.id,
+            connects_cost=cost,
             state=ProposalState.PENDING,
             shortlisted=False,
             archived=False,

@@ -13,13 +13,17 @@ from uuid import UUID
 import asyncpg
 from argon2 import PasswordHasher
 
+import loaders.ledger
 from models.accounts import Account, ClientProfile, FreelancerProfile, ProfileItem
 from models.activity import Event, StreamHead
 from models.base import Base
+from models.connects import Allowance, Lot, Movement
 from models.contracts import Contract, Milestone
-from models.jobs import Job, JobSkill
+from models.jobs import Invitation, Job, JobSkill
+from models.ledger import Journal, LedgerAccount
 from models.payments import TariffKind
 from models.proposals import Proposal, ProposalAttachment, ProposalMilestone
+from models.transfers import Transfer
 from ops.demo import PASSWORD, cast, plot
 from ops.demo.world import SEED, World
 
@@ -36,6 +40,12 @@ TABLES: tuple[type[Base], ...] = (
     ProposalAttachment,
     Contract,
     Milestone,
+    LedgerAccount,
+    Allowance,
+    Lot,
+    Transfer,
+    Movement,
+    Invitation,
     StreamHead,
     Event,
 )
@@ -59,6 +69,8 @@ async def seed(database_url: str, *, now: datetime | None = None) -> bool:
             await _fill(world)
             for table in TABLES:
                 await _copy(connection, table, world.rows[table])
+                if table is LedgerAccount:
+                    await _post(connection, world.journals)
     finally:
         await connection.close()
     return True
@@ -112,6 +124,13 @@ async def _copy(connection: "asyncpg.Connection[asyncpg.Record]", table: type[Ba
     columns = [column.name for column in table.__table__.columns]
     records = (tuple(_plain(vars(row).get(column)) for column in columns) for row in rows)
     await connection.copy_records_to_table(table.__tablename__, records=records, columns=columns)
+
+
+async def _post(connection: "asyncpg.Connection[asyncpg.Record]", journals: Sequence[Journal]) -> None:
+    """Post everything that moved, in the order in which it did, by the function that everybody posts with."""
+    posting = loaders.ledger.posting(*sorted(journals, key=lambda journal: journal.at))
+    places = ", ".join(f"${place}" for place in range(1, len(posting) + 1))
+    await connection.execute(f"SELECT ledger_post({places})", *posting.values())
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,7 @@ from pgqueuer.adapters.persistence.qb import (
 
 import resolvers.accounts
 import resolvers.calls
+import resolvers.connects
 import resolvers.contracts
 import resolvers.idempotency
 import resolvers.jobs
@@ -81,6 +82,8 @@ CHORES = (
     Chore(resolvers.payments.settle_due),
     Chore(resolvers.payments.fold, every_seconds=60),
     Chore(resolvers.payments.expire_holds, every_seconds=60),
+    Chore(resolvers.connects.expire_due, every_seconds=60),
+    Chore(resolvers.connects.grant_due, every_seconds=60),
 )
 """Everything that happens by itself."""
 

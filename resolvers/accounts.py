@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import loaders.accounts
+import resolvers.connects
 import resolvers.media
 from loaders.work import UnitOfWork
 from models.accounts import (
@@ -69,10 +70,13 @@ def _begin_session(ctx: Context, work: UnitOfWork, account: Account) -> tuple[Se
     return session, refresh_token
 
 
-def _profile(ctx: Context, account: Account, role: Role) -> ClientProfile | FreelancerProfile:
+async def _take_on(ctx: Context, work: UnitOfWork, account: Account, role: Role) -> None:
+    """Open the profile of a role, and give a freelancer what freelancers begin with."""
     if role is Role.CLIENT:
-        return ClientProfile.open(account, at=ctx.now())
-    return FreelancerProfile.open(account, at=ctx.now())
+        work.add(ClientProfile.open(account, at=ctx.now()))
+    else:
+        work.add(FreelancerProfile.open(account, at=ctx.now()))
+        await resolvers.connects.welcome(ctx, work, account)
 
 
 async def register(ctx: Context, *, email: str, password: str, full_name: str, roles: list[Role]) -> SignedIn:
@@ -86,7 +90,8 @@ async def register(ctx: Context, *, email: str, password: str, full_name: str, r
     account.password_hash = await ctx.passwords.hash(password)
     async with ctx.writing() as work:
         work.add(account)
-        work.add_all(_profile(ctx, account, role) for role in set(roles))
+        for role in set(roles):
+            await _take_on(ctx, work, account, role)
         session, refresh_token = _begin_session(ctx, work, account)
     return _tokens(ctx, account, session, refresh_token)
 
@@ -184,7 +189,7 @@ async def add_role(ctx: Context, *, role: Role) -> Account:
         account = await loaders.accounts.lock(work, ctx.me.id)
         if not account.has(role):
             account.add(role)
-            work.add(_profile(ctx, account, role))
+            await _take_on(ctx, work, account, role)
     # What comes after it in the same document is asked by somebody who has the role already.
     ctx.me.roles = account.roles
     return account

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import loaders.accounts
 import loaders.jobs
 import loaders.proposals
+import resolvers.connects
 import resolvers.media
 from loaders.work import UnitOfWork
 from models.activity import JOBS_STREAM, EventKind, account_stream, event, job_stream, proposal_stream
 from models.errors import NotFound
-from models.jobs import WARNING_DAYS, Job, JobAttachment, JobSkill, JobWords, looked_up
+from models.jobs import WARNING_DAYS, Invitation, Job, JobAttachment, JobSkill, JobWords, looked_up
 from models.media import UploadGroup
 from resolvers.context import Context
 
@@ -109,12 +111,32 @@ async def remove(ctx: Context, *, job_id: UUID) -> Job:
 
 
 async def reject_pending(ctx: Context, work: UnitOfWork, job: Job, reason: str) -> None:
-    """Reject every proposal that is still pending on a held job that takes no more, and tell the freelancers."""
-    for proposal in await loaders.proposals.lock_pending(work, job):
+    """Reject every proposal that is still pending on a held job that takes no more, and tell the freelancers.
+
+    What they cost is returned if nobody had a chance.
+    """
+    pending = await loaders.proposals.lock_pending(work, job)
+    if job.returns_connects:
+        await resolvers.connects.restore(ctx, work, pending)
+    for proposal in pending:
         proposal.lose(reason, at=ctx.now())
         mine = (proposal_stream(job.id, proposal.freelancer_id), account_stream(proposal.freelancer_id))
         for stream in (job_stream(job.id), *mine):
             work.leave(event(stream, EventKind.PROPOSAL_REJECTED, proposal, by=ctx.me.id, at=ctx.now()))
+
+
+async def invite(ctx: Context, *, job_id: UUID, freelancer_id: UUID) -> Invitation:
+    """Ask a freelancer for an offer, which then costs nothing; she is told."""
+    me = ctx.me
+    async with ctx.writing() as work:
+        job = await loaders.jobs.lock(work, job_id, *ctx.eyes)
+        freelancer = await loaders.accounts.freelancer_party(work, freelancer_id)
+        count = await loaders.jobs.count_invitations(work, job.id)
+        invitation = Invitation.send(job, me, freelancer, count=count, at=ctx.now())
+        work.add(invitation)
+        for stream in (job_stream(job.id), account_stream(freelancer.id)):
+            work.leave(event(stream, EventKind.FREELANCER_INVITED, invitation, by=me.id, at=ctx.now()))
+    return invitation
 
 
 async def expire_due(ctx: Context) -> int:

@@ -9,11 +9,14 @@ import loaders.jobs
 import loaders.payments
 import loaders.proposals
 import resolvers.activity
+import resolvers.connects
+import resolvers.idempotency
 import resolvers.jobs
 import resolvers.media
 from loaders.work import UnitOfWork
 from models.activity import Event, EventKind, account_stream, contract_stream, event, job_stream, proposal_stream
 from models.contracts import Contract, Milestone
+from models.idempotency import Once
 from models.jobs import Job
 from models.media import UploadGroup
 from models.proposals import (
@@ -25,16 +28,23 @@ from models.proposals import (
 from resolvers.context import Context
 
 
-async def submit(ctx: Context, *, job_id: UUID, words: ProposalWords) -> Proposal:
-    """Make an offer on a job."""
+async def submit(
+    ctx: Context, *, job_id: UUID, words: ProposalWords, key: str, agreed_cost: int | None = None
+) -> Proposal:
+    """Make an offer on a job, and pay for it in Connects unless one is invited."""
     me = ctx.me
+    once = Once.of(me, key, "submitProposal", job_id, words, agreed_cost)
     async with ctx.writing() as work:
-        job = await loaders.jobs.hold(work, job_id, *ctx.eyes)
-        proposal = Proposal.submit(job, me, words, at=ctx.now())
+        if first := await resolvers.idempotency.first_answer(ctx, work, once, Proposal):
+            return first
+        job, is_invited = await loaders.jobs.hold(work, job_id, *ctx.eyes)
+        proposal = Proposal.submit(job, me, words, at=ctx.now(), invited=is_invited, agreed=agreed_cost)
+        proposal.id = once.subject_id
         (await loaders.accounts.party(work, job.client_id)).must_be_available()
         await resolvers.media.exchange(ctx, work, old=(), new=words.upload_ids, group=UploadGroup.ATTACHMENTS)
         work.add(proposal)
         _add_parts(work, proposal, words)
+        await resolvers.connects.charge(ctx, work, proposal)
         _tell(ctx, work, proposal, EventKind.PROPOSAL_SUBMITTED, job.client_id)
     return proposal
 

@@ -61,6 +61,7 @@ described(
     TRANSFER_FAILED="A deposit or a withdrawal did not go through.",
     CONTROL_CHANGED="An operator wants something of the running house; told to administrators.",
     CONTROL_ACKNOWLEDGED="A node has made of it what it could; told to administrators.",
+    FREELANCER_INVITED="A client invited a freelancer to a job.",
 )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 import models.clock
+import models.connects
 import models.contracts
 import models.control
 import models.idempotency
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _KNOWN = (
     models.clock,
+    models.connects,
     models.contracts,
     models.control,
     models.idempotency,

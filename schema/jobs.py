@@ -15,7 +15,7 @@ from loaders.batch import Filters
 from models.accounts import Role
 from models.errors import Checks
 from models.jobs import BudgetKind, Duration, Experience, JobAction, JobState, JobWords
-from schema.accounts import Client
+from schema.accounts import Client, Freelancer
 from schema.edges import (
     Connection,
     Info,
@@ -60,6 +60,7 @@ described(
     CLOSE="`closeJob`.",
     REMOVE="`removeJob`.",
     PROPOSE="`submitProposal`.",
+    INVITE="`inviteFreelancer`.",
 )
 described(
     Experience,
@@ -143,6 +144,7 @@ class Job(Node):
         loaders.jobs.attachments,
         at_most=models.jobs.ATTACHMENTS_MAX,
     )
+    connects_cost: int = column("What a proposal on it costs in Connects; nothing if you are invited.")
     proposal_count: int = count(
         "How many proposals there are, but for withdrawn ones; everybody may know.", loaders.proposals.standing
     )
@@ -153,12 +155,25 @@ class Job(Node):
         "The proposals you may see: all of them on your own job, only yours on another's.", loaders.proposals.of_job
     )
 
+    invitations: Connection[Annotated["Invitation", strawberry.lazy("schema.jobs")]] = page(
+        "Whom its client has invited: everybody on your own job, only yourself on another's.", loaders.jobs.invitations
+    )
+
     @actions("What you may do with it now.", loaders.jobs.actions)
     async def available_actions(root: Any, info: Info) -> list[JobAction]:  # noqa: N805 - strawberry names it root
         ctx = info.context
         is_freelancer = ctx.viewer is not None and ctx.viewer.has(Role.FREELANCER)
         live = await ctx.loaders.count(loaders.proposals.live_of_viewer, root.id) if is_freelancer else 0
         return root.actions_for(ctx.viewer, has_proposed=live > 0, at=ctx.now())
+
+
+@strawberry.type(description="A client asks a freelancer for a proposal, which costs her nothing; the two see it.")
+class Invitation(Node):
+    is_type_of = shows(models.jobs.Invitation, loaders.jobs.invitation)
+
+    invited_at: datetime = column("When it was sent.")
+    job: Job | None = one("The job; nothing once it was removed.", loaders.jobs.by_id, "job_id")
+    freelancer: Freelancer = one("Who is invited.", loaders.accounts.freelancer, "freelancer_id")
 
 
 CreateJobResult = Annotated[
@@ -178,6 +193,10 @@ CloseJobResult = Annotated[
 ]
 RemoveJobResult = Annotated[
     Job | Refused, strawberry.union("RemoveJobResult", description="The job as it is now, or why not.")
+]
+InviteFreelancerResult = Annotated[
+    Invitation | Refused,
+    strawberry.union("InviteFreelancerResult", description="The invitation, or why there is none."),
 ]
 
 
@@ -271,6 +290,12 @@ class RemoveJobInput:
     job_id: strawberry.ID = strawberry.field(description="The job.")
 
 
+@strawberry.input(description="A freelancer to invite to a job.")
+class InviteFreelancerInput:
+    job_id: strawberry.ID = strawberry.field(description="The job, which is yours and open.")
+    freelancer_id: strawberry.ID = strawberry.field(description="The freelancer.")
+
+
 @strawberry.input(description="Which jobs; what is left out does not matter, what is there has to hold.")
 class JobFilter:
     category_id: strawberry.ID | None = strawberry.field(default=None, description="In this category.")
@@ -330,10 +355,18 @@ class JobMutations:
     async def renew_job(self, info: Info, input: RenewJobInput) -> RenewJobResult:
         return shown(await resolvers.jobs.renew(info.context, job_id=key_of("job", input.job_id, "job_id")))
 
-    @strawberry.mutation(description="Take no more proposals; pending ones are rejected.")
+    @strawberry.mutation(
+        description="Take no more proposals; pending ones are rejected. If nobody was hired, their Connects go back."
+    )
     async def close_job(self, info: Info, input: CloseJobInput) -> CloseJobResult:
         return shown(await resolvers.jobs.close(info.context, job_id=key_of("job", input.job_id, "job_id")))
 
     @strawberry.mutation(description="Administrators: take a job away that breaks the rules of the place.")
     async def remove_job(self, info: Info, input: RemoveJobInput) -> RemoveJobResult:
         return shown(await resolvers.jobs.remove(info.context, job_id=key_of("job", input.job_id, "job_id")))
+
+    @strawberry.mutation(description="Invite a freelancer to your open job: her proposal costs her nothing.")
+    async def invite_freelancer(self, info: Info, input: InviteFreelancerInput) -> InviteFreelancerResult:
+        job_id = key_of("job", input.job_id, "job_id")
+        freelancer_id = key_of("freelancer", input.freelancer_id, "freelancer_id")
+        return shown(await resolvers.jobs.invite(info.context, job_id=job_id, freelancer_id=freelancer_id))

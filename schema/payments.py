@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 
+import loaders.connects
 import loaders.contracts
 import loaders.payments
 import loaders.statements
@@ -15,6 +16,7 @@ import resolvers.payments
 import resolvers.statements
 from models.payments import PaymentKind, PaymentRequestAction, PaymentRequestState
 from schema.activity import Happened, cursor_of
+from schema.connects import Connects
 from schema.edges import (
     After,
     Before,
@@ -50,6 +52,7 @@ class Wallet:
     available: Money = priced("What you earned and may withdraw.", "available_cents")
     pending: Money = priced("What you earned and may withdraw in a few days.", "pending_cents")
     escrowed: Money = priced("What lies aside for work that you pay for, fees included.", "escrowed_cents")
+    connects: Connects = one("What you have of Connects.", loaders.connects.of_account, "id")
     leaving: Money = priced("What is on its way out, held until the withdrawal is through.", "leaving_cents")
 
     @strawberry.field(description="What came into a part of it and left it, the latest first.")

@@ -77,6 +77,7 @@ class Proposal(Node):
     cover_letter: str = column("What the freelancer says.")
     duration: Duration = column("How long she will take.")
     bid: Money = priced("What she asks: for the whole work, or for an hour, as the job pays.", "bid_cents")
+    connects_cost: int = column("What she paid for it in Connects; nothing if she was invited.")
     state: ProposalState = column("Where it is in its life.")
     reason: str | None = column("Why it was rejected, if anybody said.")
     submitted_at: datetime = column("When it was made.")
@@ -196,6 +197,12 @@ class ProposalWordsInput:
 @strawberry.input(description="A proposal on a job.")
 class SubmitProposalInput(ProposalWordsInput):
     job_id: strawberry.ID = strawberry.field(description="The job.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters of your own, the same when you send the same request again."
+    )
+    connects_cost: int | None = strawberry.field(
+        default=None, description="The `connectsCost` that you read; if it costs more now, CONNECTS_COST_CHANGED."
+    )
 
 
 @strawberry.input(description="Everything a proposal says, anew.")
@@ -251,10 +258,15 @@ class ProposalQueries:
 
 @strawberry.type
 class ProposalMutations:
-    @strawberry.mutation(description="Make a proposal on a job.")
+    @strawberry.mutation(description="Make a proposal on a job. It costs Connects, unless you are invited.")
     async def submit_proposal(self, info: Info, input: SubmitProposalInput) -> SubmitProposalResult:
         job_id = key_of("job", input.job_id, "job_id")
-        return shown(await resolvers.proposals.submit(info.context, job_id=job_id, words=input.words()))
+        words, key = input.words(), input.idempotency_key
+        return shown(
+            await resolvers.proposals.submit(
+                info.context, job_id=job_id, words=words, key=key, agreed_cost=input.connects_cost
+            )
+        )
 
     @strawberry.mutation(description="Change your proposal while it is pending.")
     async def edit_proposal(self, info: Info, input: EditProposalInput) -> EditProposalResult:

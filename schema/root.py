@@ -11,6 +11,7 @@ import strawberry
 from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, Undefined, get_named_type
 
 import loaders.accounts
+import loaders.connects
 import loaders.contracts
 import loaders.jobs
 import loaders.media
@@ -29,11 +30,12 @@ from schema.accounts import (
 )
 from schema.audit import AuditQueries
 from schema.clock import ClockMutations, ClockQueries
+from schema.connects import Connects, ConnectsLot, ConnectsMovement, ConnectsMutations, ConnectsQueries
 from schema.contracts import Contract, ContractMutations, ContractQueries, ContractSubscriptions, Milestone
 from schema.control import Control, ControlMessage, ControlMutations, ControlQueries, ControlSubscriptions, ServerNode
 from schema.edges import NODES_MAX, Connection, Node, anything, asker, everything, many, one, page, part
 from schema.errors import Refuses, camel
-from schema.jobs import Category, Job, JobMutations, JobQueries, Skill
+from schema.jobs import Category, Invitation, Job, JobMutations, JobQueries, Skill
 from schema.machines import Machine, MachineMutations, MachineQueries
 from schema.media import MediaMutations, Upload
 from schema.payments import Payment, PaymentRequest, PaymentSubscriptions, Wallet
@@ -61,6 +63,10 @@ class Viewer:
     )
     payment_requests: Connection[PaymentRequest] = page(
         "What you owe or are owed for work, or did, the latest first.", loaders.payments.requests, None
+    )
+    connects: Connects = one("Your Connects.", loaders.connects.of_account, "id")
+    invitations: Connection[Invitation] = page(
+        "The jobs you are invited to, the latest invitation first.", loaders.jobs.invitations_of_freelancer
     )
     proposals: Connection[Proposal] = page("The proposals you made, the latest first.", loaders.proposals.of_freelancer)
 
@@ -91,6 +97,7 @@ class Query(
     JobQueries,
     ProposalQueries,
     ContractQueries,
+    ConnectsQueries,
     AuditQueries,
     ClockQueries,
     ControlQueries,
@@ -107,6 +114,7 @@ class Mutation(
     ContractMutations,
     MediaMutations,
     TransferMutations,
+    ConnectsMutations,
     ClockMutations,
     ControlMutations,
     MachineMutations,
@@ -200,6 +208,8 @@ def build() -> strawberry.Schema:
             ControlMessage,
             Machine,
             ServerNode,
+            ConnectsLot,
+            ConnectsMovement,
         ],
         config=CONFIG,
         exception_handlers=[Refuses()],

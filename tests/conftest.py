@@ -223,9 +223,11 @@ def ask(house: House, operations: Operations) -> Ask:
 
 
 @pytest.fixture
-async def people(keep: Keep) -> make.People:
-    """A client, a freelancer, another of each, and an administrator."""
-    return await make.people(keep)
+async def people(house: House, keep: Keep) -> make.People:
+    """A client, a freelancer, another of each, and an administrator; the freelancers have plenty of Connects."""
+    found = await make.people(keep)
+    await make.connects(house, found.freelancer, found.other_freelancer)
+    return found
 
 
 @pytest.fixture

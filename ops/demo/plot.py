@@ -8,7 +8,7 @@ from functools import partial
 from models.contracts import ContractState, MilestoneState
 from models.jobs import OPEN_DAYS, WARNING_DAYS, JobState
 from models.proposals import ProposalState
-from ops.demo import letters, wording
+from ops.demo import letters, purses, wording
 from ops.demo.cast import Cast, Client, Worker
 from ops.demo.story import Agreement, Offer, Story
 from ops.demo.wording import FIELDS, Brief
@@ -78,6 +78,7 @@ def play(world: World, cast: Cast) -> None:
     director = Director(world, cast)
     for plan in plans:
         director.play(plan)
+    purses.fill(world, [cast.star, *cast.workers])
     world.number_events()
 
 
@@ -300,6 +301,8 @@ class Scene:
     def _plan_offer(self, worker: Worker, fate: ProposalState, decided: datetime | None) -> None:
         half = self._begins + (self._ends - self._begins) / 2
         at = self._world.between(self._begins, half if decided else self._ends)
+        if self._world.happens(0.08):
+            self._at(self._world.between(self._begins, at), lambda at: self._story.invite(worker, at))
         self._at(at, lambda at: self._submit(worker, fate, decided, at))
 
     def _submit(self, worker: Worker, fate: ProposalState, decided: datetime | None, at: datetime) -> None:

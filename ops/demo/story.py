@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from models.accounts import Account
 from models.activity import JOBS_STREAM, EventKind, account_stream, contract_stream, job_stream, proposal_stream
 from models.contracts import Contract, ContractState, Milestone, MilestoneState
-from models.jobs import Job, JobSkill, JobWords
+from models.jobs import Invitation, Job, JobSkill, JobWords
 from models.proposals import (
     Proposal,
     ProposalAttachment,
@@ -54,6 +54,7 @@ class Story:
         for skill_id in words.skill_ids:
             world.keep(JobSkill(job_id=self.job.id, skill_id=skill_id), at)
         self.offers: list[Offer] = []
+        self.invited: set[Worker] = set()
 
     def _tell_job(self, kind: EventKind, by: Account | None, at: datetime, *others: str) -> None:
         streams = (job_stream(self.job.id), *others)
@@ -109,11 +110,29 @@ class Story:
             if offer.is_pending:
                 proposal = offer.proposal
                 proposal.lose(reason, at=at)
+                if self.job.returns_connects:
+                    self._pay(proposal, by, at, is_returned=True)
                 self._tell(proposal, EventKind.PROPOSAL_REJECTED, by, at, account_stream(proposal.freelancer_id))
+
+    def invite(self, worker: Worker, at: datetime) -> None:
+        """Ask somebody for an offer."""
+        by = self.client.account
+        invitation = Invitation.send(self.job, by, worker.account, count=len(self.invited), at=at)
+        self.world.keep(invitation, at)
+        self.invited.add(worker)
+        streams = (job_stream(self.job.id), account_stream(worker.account.id))
+        self.world.tell(streams, EventKind.FREELANCER_INVITED, invitation, by.id, at)
+
+    def _pay(self, proposal: Proposal, by: Account, at: datetime, *, is_returned: bool = False) -> None:
+        if proposal.connects_cost:
+            self.world.spendings.append((at, proposal, is_returned))
+            self.world.tell_wallet(proposal.freelancer_id, by.id, at)
 
     def submit(self, worker: Worker, words: ProposalWords, at: datetime) -> Offer:
         """Make an offer."""
-        proposal = self.world.keep(Proposal.submit(self.job, worker.account, words, at=at), at)
+        invited = worker in self.invited
+        proposal = self.world.keep(Proposal.submit(self.job, worker.account, words, at=at, invited=invited), at)
+        self._pay(proposal, worker.account, at)
         self._tell(proposal, EventKind.PROPOSAL_SUBMITTED, worker.account, at, account_stream(self.job.client_id))
         offer = Offer(worker, proposal, words)
         self.offers.append(offer)

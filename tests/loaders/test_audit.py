@@ -322,9 +322,10 @@ async def test_a_payment_request_was_paid_with_what_it_asked_for(world, look, ch
 
 async def test_totals_are_of_every_kind_and_sum_to_nothing(world, house, people):
     async with house.database.reading() as session:
-        (total,) = await loaders.audit.totals(session)
+        connects, total = await loaders.audit.totals(session)
 
     kinds = {kind.kind: kind for kind in total.kinds}
+    assert (connects.currency, connects.balance) == ("CNX", 0)
     assert (total.currency, total.balance) == ("USD", 0)
     assert set(kinds) == {"EARNINGS", "ESCROW", "FEES", "FUNDS", "PENDING", "RAIL"}
     assert (kinds["PENDING"].balance, kinds["EARNINGS"].balance, kinds["FEES"].balance) == (18_00, 27_00, 6_00)

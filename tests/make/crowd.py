@@ -13,6 +13,7 @@ from uuid import UUID
 from models.accounts import Account, ClientProfile, FreelancerProfile, ItemKind, ProfileItem, Role, Session
 from models.base import Base
 from models.config import Config
+from models.connects import CURRENCY, LOT, Allowance, Lot, LotSource, Movement, MovementKind
 from models.contracts import (
     Actor,
     ChangeAttachment,
@@ -32,6 +33,7 @@ from models.jobs import (
     Category,
     Duration,
     Experience,
+    Invitation,
     Job,
     JobAttachment,
     JobSkill,
@@ -158,7 +160,9 @@ def crowd(seed: int, now: datetime, categories: Sequence[UUID], skills: Sequence
     _uploads(world)
     _profiles(world)
     _jobs(world)
+    _invitations(world)
     _proposals(world)
+    _connects(world)
     _contracts(world)
     _payments(world)
     _wallets(world)
@@ -344,6 +348,71 @@ def _job(world: Crowd, client: Account, state: JobState) -> None:
         world.add(row)
 
 
+def _invitations(world: Crowd) -> None:
+    freelancers = [account for account in world.all(Account) if account.has(Role.FREELANCER)]
+    for job in world.all(Job):
+        if job.state is not JobState.DRAFT:
+            for freelancer in world.rng.sample(freelancers, world.rng.choice((0, 1, 5))):
+                world.add(Invitation(job_id=job.id, freelancer_id=freelancer.id, invited_at=world.past()))
+
+
+def _connects(world: Crowd) -> None:
+    """Lots of which something is left, or nothing, or too late; and what may have become of some of it."""
+    for account in world.all(Account):
+        if account.has(Role.FREELANCER):
+            world.add(Allowance(account_id=account.id, since=world.past(), given=2, next_at=world.now))
+            for at, source in enumerate(
+                (LotSource.REGISTRATION, *LotSource, LotSource.BUNDLE)[world.rng.randrange(3) :]
+            ):
+                _lot(world, account, source, at)
+    for proposal in world.all(Proposal):
+        for kind in (MovementKind.SPENT, MovementKind.RETURNED)[: world.rng.randrange(3)]:
+            amount = -8 if kind is MovementKind.SPENT else 8
+            _movement(world, proposal.freelancer_id, kind, amount, proposal_id=proposal.id)
+
+
+def _lot(world: Crowd, account: Account, source: LotSource, at: int) -> None:
+    if source is LotSource.REGISTRATION and at:
+        return
+    issued = world.past() - timedelta(days=world.rng.choice((0, 100, 400)))
+    size = world.rng.choice((10, 20, BEYOND_32_BITS // 10))
+    purse = world.add(
+        LedgerAccount(
+            kind=LOT.name,
+            owner_id=world.id(),
+            currency=CURRENCY,
+            floor=LOT.floor,
+            hot=LOT.hot,
+            balance=0,
+            held=0,
+            opened_at=issued,
+        )
+    )
+    made = world.add(
+        Lot(
+            account_id=account.id,
+            source=source,
+            size=size,
+            remaining=world.rng.choice((0, 1, size)),
+            issued_at=issued,
+            expires_at=issued + timedelta(days=365),
+            month=issued.date().replace(day=1) if source is LotSource.GRANT else None,
+            purse_id=purse.id,
+        )
+    )
+    for kind in (MovementKind.ISSUED, MovementKind.EXPIRED)[: world.rng.randrange(1, 3)]:
+        amount = size if kind is MovementKind.ISSUED else -1
+        _movement(world, account.id, kind, amount, lot_id=made.id)
+
+
+def _movement(world: Crowd, account_id: UUID, kind: MovementKind, amount: int, **about: UUID) -> None:
+    at = world.past()
+    journal = world.add(
+        Journal(kind=f"CONNECTS_{kind.value}", at=at, subject="lot", subject_id=world.id(), reverses=None, legs=2)
+    )
+    world.add(Movement(account_id=account_id, kind=kind, amount=amount, at=at, journal_id=journal.id, **about))
+
+
 def _proposals(world: Crowd) -> None:
     freelancers = [account for account in world.all(Account) if account.has(Role.FREELANCER)]
     looking = [account for account in freelancers if account in world.named.values()]
@@ -374,6 +443,7 @@ def _proposal(world: Crowd, job: Job, freelancer: Account) -> None:
             duration=rng.choice(list(Duration)),
             bid_cents=rng.choice(CENTS),
             currency=Currency.USD,
+            connects_cost=rng.choice((0, 2, 8, 16)),
             state=state,
             shortlisted=rng.random() < 0.3,
             archived=rng.random() < 0.3,

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from models.accounts import Account
-from models.jobs import Budget, BudgetKind, Duration, Experience, Job, JobState, JobWords
+from models.jobs import Budget, BudgetKind, Duration, Experience, Invitation, Job, JobState, JobWords
 from ops.app import wall_clock
 
 CATEGORY_ID = UUID(int=1_767_225_600_000 << 80 | 7 << 76 | 2 << 62 | 1_000)
@@ -39,3 +39,7 @@ def job(by: Account, state: JobState = JobState.OPEN, *, words: JobWords | None 
     for name, value in values.items():
         setattr(made, name, value)
     return made
+
+
+def invitation(job: Job, freelancer: Account) -> Invitation:
+    return Invitation(job_id=job.id, freelancer_id=freelancer.id, invited_at=wall_clock())

@@ -29,6 +29,7 @@ def proposal(job: Job, by: Account, state: ProposalState = ProposalState.PENDING
         duration=Duration.LESS_THAN_A_MONTH,
         bid_cents=1_000_00,
         currency=job.budget_currency,
+        connects_cost=0,
         state=state,
         shortlisted=False,
         archived=False,

@@ -14,6 +14,7 @@ from models.jobs import (
     BudgetKindInUse,
     Duration,
     Experience,
+    Invitation,
     Job,
     JobAction,
     JobClosed,
@@ -40,6 +41,7 @@ LEADS_TO = table("""
     CLOSE    -        CLOSED   -        -        -        -        JOB_CLOSED         CLIENT
     REMOVE   -        REMOVED  REMOVED  REMOVED  REMOVED  -        JOB_CLOSED         ADMIN
     PROPOSE  -        OPEN     -        -        -        -        JOB_CLOSED         FREELANCER
+    INVITE   -        OPEN     -        -        -        -        JOB_CLOSED         CLIENT
 """)
 
 PEOPLE = {
@@ -81,6 +83,7 @@ DO = {
     "CLOSE": lambda job, by: job.close(by),
     "REMOVE": lambda job, by: job.remove(by),
     "PROPOSE": lambda job, by: job.must_take_proposals(by, at=while_open(job)),
+    "INVITE": lambda job, by: Invitation.send(job, by, make.freelancer(), count=0, at=while_open(job)),
 }
 
 

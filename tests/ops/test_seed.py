@@ -11,16 +11,19 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
 
+import loaders.audit
 import resolvers.contracts
 import resolvers.jobs
 import resolvers.proposals
 from models.activity import Event
 from models.base import Identified
+from models.connects import COST_MAX, LotSource, MovementKind
 from models.contracts import ContractState, Milestone, MilestoneState
 from models.jobs import BudgetKind, JobState
 from models.payments import TariffKind
 from models.proposals import ProposalState
 from ops import migrate, seed
+from ops.database import Database
 from ops.demo import PASSWORD, PEOPLE
 from ops.demo.cast import Client, Worker
 from ops.demo.people import OWN_COMPANY, STAR, TRADES
@@ -221,6 +224,12 @@ async def test_everybody_signs_in_with_the_one_password(demo):
             " where p.submitted_at not between j.published_at and j.expires_at or p.decided_at < p.submitted_at",
         ),
         (
+            "an offer was invited and paid for, or neither",
+            "select p.id from proposals p join jobs j on j.id = p.job_id where p.connects_cost <> case when exists"
+            " (select from invitations i where i.job_id = p.job_id and i.freelancer_id = p.freelancer_id)"
+            " then 0 else j.connects_cost end",
+        ),
+        (
             "a text has a hole in it",
             "select title from jobs where title || description ~ '[{}]'"
             " union all select cover_letter from proposals where cover_letter ~ '[{}]'"
@@ -295,6 +304,34 @@ async def test_the_worker_finds_nothing_that_it_should_have_done_before(demo):
     )
 
     assert due == []
+
+
+async def test_the_worker_finds_nothing_to_give_or_to_take_away(demo):
+    assert await demo.fetch("select id from lots where remaining > 0 and expires_at <= $1", NOW) == []
+    assert await demo.fetch("select account_id from allowances where next_at <= $1", NOW) == []
+
+
+async def test_the_books_are_right(demo_url):
+    database = Database.at(demo_url, connections=1)
+    async with database.reading() as session:
+        report = await loaders.audit.audit(session)
+    assert report.wrong is None, str(report.wrong)
+    assert report.journals > 1_000
+    await database.engine.dispose()
+
+
+async def test_freelancers_have_come_by_connects_in_every_way_and_have_some_left(demo):
+    sources = await demo.fetch("select distinct source from lots")
+    kinds = await demo.fetch("select distinct kind from connects_movements")
+    left = await demo.fetchval(
+        "select sum(remaining) from lots l join accounts a on a.id = l.account_id where a.email = $1", FREELANCER
+    )
+
+    assert {source for (source,) in sources} == {source.value for source in LotSource}
+    # Whoever proposes as often as they do here has nothing left to expire.
+    assert {kind for (kind,) in kinds} == {kind.value for kind in MovementKind} - {"EXPIRED"}
+    assert left >= COST_MAX
+    assert await demo.fetchval("select count(*) from proposals where connects_cost = 0") > 20
 
 
 async def test_most_jobs_are_open_and_some_of_them_new(demo):
@@ -415,7 +452,9 @@ def submit(as_, story, job, compare):
     async def run(account, minutes):
         worker = Worker(account, STAR, TRADES[STAR.trade], 50, 5)
         ours = story.submit(worker, make.proposal_words(), NOW + timedelta(minutes=minutes))
-        real = await resolvers.proposals.submit(as_(account), job_id=job.id, words=make.proposal_words())
+        real = await resolvers.proposals.submit(
+            as_(account), job_id=job.id, words=make.proposal_words(), key=make.key()
+        )
         compare.name(f"offer of {account.full_name}", ours.proposal, real)
         return ours, real
 

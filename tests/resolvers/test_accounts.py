@@ -39,6 +39,7 @@ from models.accounts import (
     WrongPassword,
     digest,
 )
+from models.activity import EventKind, wallet_stream
 from models.config import Config
 from models.errors import Forbidden, Invalid, NotFound, Stale, Unauthenticated
 from resolvers.accounts import SignedIn
@@ -780,12 +781,12 @@ async def test_whoever_is_not_signed_in_does_nothing_with_accounts(verb, as_, re
         await VERBS[verb](as_(None))
 
 
-async def test_what_people_do_about_themselves_is_told_to_nobody(ada, at, me, told):
+async def test_what_people_do_about_themselves_is_told_to_nobody_but_for_what_a_freelancer_is_given(ada, at, me, told):
     await sign_in(at())
     await resolvers.accounts.edit_client(me(ada), words=CLIENT_WORDS, version=None)
     await resolvers.accounts.sign_out_everywhere(me(ada))
 
-    assert await told() == {}
+    assert await told() == {wallet_stream(ada.account.id): [EventKind.WALLET_CHANGED]}
 
 
 # Sweeping

@@ -136,8 +136,10 @@ async def test_a_client_follows_all_offers_on_a_job_and_a_freelancer_her_own(as_
         await office.begun()
         await desk.begun()
 
-        rival = await resolvers.proposals.submit(as_(people.other_freelancer), job_id=job.id, words=WORDS)
-        mine = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+        rival = await resolvers.proposals.submit(
+            as_(people.other_freelancer), job_id=job.id, words=WORDS, key=make.key()
+        )
+        mine = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
         await resolvers.proposals.shortlist(as_(people.client), proposal_id=mine.id, on=True)
         await resolvers.proposals.reject(as_(people.client), proposal_id=mine.id, reason=None)
 

@@ -172,7 +172,7 @@ async def test_attachments_of_a_proposal_are_its_freelancers_and_its_clients(as_
     upload = await keep(make.upload(people.freelancer))
     job = await keep(make.job(people.client))
     words = make.proposal_words(attachments=[AttachmentWords("Plan", upload_id=upload.id)])
-    proposal = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words)
+    proposal = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words, key=make.key())
 
     readers = (people.freelancer, people.client, people.other_client, people.other_freelancer)
     assert [await sees(as_(reader), upload) for reader in readers] == [True, True, False, False]
@@ -187,7 +187,7 @@ async def test_an_edit_that_keeps_an_attachment_leaves_it_where_it_is(as_, peopl
     upload = await keep(make.upload(people.freelancer))
     job = await keep(make.job(people.client))
     words = make.proposal_words(attachments=[AttachmentWords("Plan", upload_id=upload.id)])
-    proposal = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words)
+    proposal = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words, key=make.key())
 
     await resolvers.proposals.edit(as_(people.freelancer), proposal_id=proposal.id, words=words, version=None)
 
@@ -200,7 +200,10 @@ async def test_of_two_who_attach_one_upload_at_once_one_is_refused(as_, people, 
     words = make.proposal_words(attachments=[AttachmentWords("Plan", upload_id=upload.id)])
 
     both = await asyncio.gather(
-        *(resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words) for job in jobs),
+        *(
+            resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words, key=make.key())
+            for job in jobs
+        ),
         return_exceptions=True,
     )
 

@@ -265,7 +265,9 @@ async def test_of_an_offer_and_a_new_kind_of_budget_at_once_the_offer_is_judged_
     for _ in range(DUELS):
         job = await keep(make.job(people.client))
         offered, edited = await asyncio.gather(
-            resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=make.proposal_words()),
+            resolvers.proposals.submit(
+                as_(people.freelancer), job_id=job.id, words=make.proposal_words(), key=make.key()
+            ),
             resolvers.jobs.edit(
                 as_(people.client), job_id=job.id, words=make.job_words(budget=make.HOURLY), version=None
             ),

@@ -12,7 +12,15 @@ import resolvers.accounts
 import resolvers.jobs
 import resolvers.proposals
 from models.accounts import NotAFreelancer, PartyUnavailable, Role
-from models.activity import JOBS_STREAM, EventKind, account_stream, contract_stream, job_stream, proposal_stream
+from models.activity import (
+    JOBS_STREAM,
+    EventKind,
+    account_stream,
+    contract_stream,
+    job_stream,
+    proposal_stream,
+    wallet_stream,
+)
 from models.contracts import Contract, ContractState, Milestone, MilestoneState
 from models.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Unauthenticated
 from models.jobs import Job, JobClosed, JobState, OwnJob
@@ -49,7 +57,7 @@ async def job(keep, people):
 @pytest.fixture
 async def proposal(job, as_, people):
     """An offer with everything that hangs on one, and nothing told of it yet."""
-    return await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+    return await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
 
 @pytest.fixture
@@ -131,7 +139,7 @@ async def test_after_an_offer_has_ended_another_may_be_made(end, proposal, job, 
     else:
         await resolvers.proposals.reject(as_(people.client), proposal_id=proposal.id, reason=None)
 
-    again = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+    again = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
     assert (await stored(again)).state is ProposalState.PENDING
 
@@ -199,12 +207,12 @@ async def test_whoever_offers_on_an_edited_job_is_bound_by_what_it_says_now(prop
 
 async def test_offers_are_made_by_freelancers(job, as_, people, refuses):
     async with refuses(NotAFreelancer):
-        await resolvers.proposals.submit(as_(people.other_client), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(people.other_client), job_id=job.id, words=WORDS, key=make.key())
 
 
 async def test_offers_are_made_by_somebody(job, as_, refuses):
     async with refuses(Unauthenticated):
-        await resolvers.proposals.submit(as_(None), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(None), job_id=job.id, words=WORDS, key=make.key())
 
 
 async def test_nobody_offers_on_her_own_job(as_, keep, refuses):
@@ -213,7 +221,7 @@ async def test_nobody_offers_on_her_own_job(as_, keep, refuses):
     job = await keep(make.job(both))
 
     async with refuses(OwnJob):
-        await resolvers.proposals.submit(as_(both), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(both), job_id=job.id, words=WORDS, key=make.key())
 
 
 @pytest.mark.parametrize("state", [JobState.FILLED, JobState.CLOSED, JobState.EXPIRED])
@@ -221,7 +229,7 @@ async def test_a_job_that_is_not_open_refuses_offers(state, as_, keep, people, r
     job = await keep(make.job(people.client, state))
 
     async with refuses(JobClosed):
-        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
 
 @pytest.mark.parametrize("state", [JobState.DRAFT, JobState.REMOVED])
@@ -229,13 +237,13 @@ async def test_a_job_that_is_not_seen_is_not_there_to_offer_on(state, as_, keep,
     job = await keep(make.job(people.client, state))
 
     async with refuses(NotFound):
-        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
 
 @pytest.mark.usefixtures("proposal")
 async def test_a_second_offer_on_the_same_job_is_refused(job, as_, people, refuses):
     async with refuses(AlreadyProposed):
-        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
 
 async def test_after_being_hired_no_second_offer_is_taken(as_, keep, people, refuses):
@@ -243,7 +251,7 @@ async def test_after_being_hired_no_second_offer_is_taken(as_, keep, people, ref
     await keep(make.proposal(job, people.freelancer, ProposalState.ACCEPTED))
 
     async with refuses(AlreadyProposed):
-        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
 
 async def test_an_offer_says_everything_that_is_wrong_with_it(job, as_, people, refuses, clock):
@@ -253,7 +261,7 @@ async def test_an_offer_says_everything_that_is_wrong_with_it(job, as_, people, 
     )
 
     async with refuses(Invalid) as refused:
-        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words)
+        await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=words, key=make.key())
 
     assert [problem.path for problem in refused.value.problems] == [
         ("cover_letter",),
@@ -337,7 +345,7 @@ async def test_nobody_proposes_to_or_hires_somebody_who_is_shut_out(job, proposa
         await resolvers.proposals.accept(as_(people.client), proposal_id=proposal.id)
     await resolvers.accounts.suspend(as_(people.admin), account_id=people.client.id)
     async with refuses(PartyUnavailable):
-        await resolvers.proposals.submit(as_(people.other_freelancer), job_id=job.id, words=WORDS)
+        await resolvers.proposals.submit(as_(people.other_freelancer), job_id=job.id, words=WORDS, key=make.key())
 
     await resolvers.accounts.reinstate(as_(people.admin), account_id=people.freelancer.id)
     await resolvers.proposals.accept(as_(people.client), proposal_id=proposal.id)
@@ -367,10 +375,11 @@ def streams_of(job: Job, proposal: Proposal, people: make.People) -> dict[str, s
 
 async def test_a_new_offer_is_told_to_the_client(job, as_, people, told, hears):
     async with hears(job_stream(job.id), account_stream(people.client.id), silent=(JOBS_STREAM,)):
-        proposal = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+        proposal = await resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
     streams = streams_of(job, proposal, people)
-    assert await told() == {streams[name]: [NEW] for name in ("job", "proposal", "client")}
+    paid = {wallet_stream(people.freelancer.id): [EventKind.WALLET_CHANGED]}
+    assert await told() == {streams[name]: [NEW] for name in ("job", "proposal", "client")} | paid
 
 
 @pytest.mark.parametrize("verb", TOLD)
@@ -441,7 +450,7 @@ async def test_of_two_offers_at_once_from_one_freelancer_one_is_refused(house, k
     jobs = await keep(*(make.job(people.client) for _ in range(SUBMITS_AT_ONCE)))
 
     def submit(job):
-        return lambda: resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)
+        return lambda: resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())
 
     for pair in await duel([(submit(job), submit(job)) for job in jobs]):
         assert kinds(pair) == {Proposal: 1, AlreadyProposed: 1}
@@ -474,7 +483,7 @@ async def test_a_job_closes_before_or_after_and_leaves_nobody_waiting(verb, hous
 
     def both(at, job):
         close = lambda: resolvers.jobs.close(as_(people.client), job_id=job.id)  # noqa: E731
-        submit = lambda: resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS)  # noqa: E731
+        submit = lambda: resolvers.proposals.submit(as_(people.freelancer), job_id=job.id, words=WORDS, key=make.key())  # noqa: E731
         accept = lambda: resolvers.proposals.accept(as_(people.client), proposal_id=offers[at].id)  # noqa: E731
         other = submit if verb == "submit" else accept
         return (close, other) if at % 2 else (other, close)

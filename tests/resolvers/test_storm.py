@@ -69,7 +69,7 @@ class Hand:
         title = make.job_words(title=f"Job {chance.random()}", freelancers_wanted=chance.randint(1, 4))
         version = chance.choice([None, None, 1, 2, 3])
         kinds: list[tuple[int, Verb]] = [
-            (30, lambda: resolvers.proposals.submit(freelancer, job_id=job_id, words=words)),
+            (30, lambda: resolvers.proposals.submit(freelancer, job_id=job_id, words=words, key=make.key())),
             (10, lambda: resolvers.proposals.edit(freelancer, proposal_id=proposal_id, words=words, version=version)),
             (10, lambda: resolvers.proposals.withdraw(freelancer, proposal_id=proposal_id)),
             (5, lambda: resolvers.proposals.shortlist(client, proposal_id=proposal_id, on=True)),

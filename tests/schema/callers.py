@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
+
 import loaders.control
 from models.accounts import Account, ItemKind, ItemWords, ProfileItem, RefreshToken, Session
 from models.base import uuid7
 from models.config import Config
+from models.connects import Lot, Movement
 from models.contracts import Change, Contract, Milestone, MilestoneState, Termination
 from models.control import Control, ControlMessage, ServerNode
-from models.jobs import Job, JobSkill, JobState
+from models.jobs import Invitation, Job, JobSkill, JobState
 from models.machines import Machine
 from models.media import Upload, UploadGroup, UploadWords, Usage
 from models.payments import FUNDS, Payment, PaymentRequest
@@ -52,6 +55,9 @@ class Scene:
     message: ControlMessage
     machine: Machine
     server: ServerNode
+    lot: Lot
+    movement: Movement
+    invitation: Invitation
     sessions: dict[str, Session]
     refresh_token: str
     house: House
@@ -129,6 +135,10 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
     machine = make.machine(by=keeper)
     await keep(keeper)
     await keep(message, server, machine, spare)
+    invitation = await keep(Invitation.send(job, people.client, people.freelancer, count=0, at=now))
+    lot, _ = await make.connects(house, people.freelancer, people.other_freelancer, size=80)
+    async with house.database.reading() as session:
+        movement = (await session.scalars(select(Movement).where(Movement.lot_id == lot.id))).one()
     for account in callers.values():
         if account:
             account.password_hash = hashed
@@ -158,6 +168,9 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
         message,
         machine,
         server,
+        lot,
+        movement,
+        invitation,
         sessions,
         refresh_token,
         house,
@@ -220,7 +233,7 @@ def said(answer: Mapping[str, Any]) -> str:
         return code
     (found,) = answer["data"].values()
     if isinstance(found, list):
-        (found,) = found
+        found = found[0]
     if found is None:
         return "null"
     kind: str = found["code"] if found["__typename"] == "Refused" else found["__typename"]

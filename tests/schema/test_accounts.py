@@ -261,6 +261,7 @@ async def test_a_role_holds_for_what_follows_in_the_same_document(scene, ask):
     mutation ($job: ID!, $bid: MoneyInput!) {
       addRole(input: { role: FREELANCER }) { __typename }
       submitProposal(input: {
+        idempotencyKey: "once"
         jobId: $job, coverLetter: "Me", duration: LESS_THAN_A_MONTH, bid: $bid,
         milestones: [{ description: "All", amount: $bid }]
       }) { __typename ... on Refused { code } }

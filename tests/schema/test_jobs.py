@@ -12,7 +12,7 @@ from ops.transport.asked import read_json
 from ops.transport.errors import Rejected
 from schema.limits import JSON_DEPTH_MAX
 from tests import make
-from tests.schema.callers import Ask, mutation, query, rows
+from tests.schema.callers import Ask, Scene, mutation, query, rows
 
 TABLE = """
             nobody               rival         stranger  client         freelancer    admin
@@ -26,6 +26,11 @@ closeJob    UNAUTHENTICATED      FORBIDDEN     =         Job            FORBIDDE
 closeJob/filled UNAUTHENTICATED  FORBIDDEN     =         JOB_CLOSED     FORBIDDEN     =
 removeJob   UNAUTHENTICATED      FORBIDDEN     =         FORBIDDEN      FORBIDDEN     Job
 removeJob/draft UNAUTHENTICATED  NOT_FOUND     =         FORBIDDEN      NOT_FOUND     =
+inviteFreelancer UNAUTHENTICATED FORBIDDEN     =         Invitation     FORBIDDEN     =
+inviteFreelancer/twice UNAUTHENTICATED FORBIDDEN =       ALREADY_INVITED FORBIDDEN    =
+inviteFreelancer/nobody UNAUTHENTICATED NOT_FOUND =      =              =             =
+inviteFreelancer/filled UNAUTHENTICATED FORBIDDEN =      JOB_CLOSED     FORBIDDEN     =
+inviteFreelancer/draft UNAUTHENTICATED NOT_FOUND =       JOB_CLOSED     NOT_FOUND     =
 job         Job                  =             =         =              =             =
 job/draft   null                 =             =         Job            null          =
 jobs        JobConnection        =             =         =              =             =
@@ -50,6 +55,11 @@ def about(name: str, of: str = "job", **more: Any) -> Ask:
     return mutation(name, lambda scene: {"jobId": scene.ids()[of]} | more)
 
 
+def to(job: str, scene: Scene, whom: str) -> dict[str, str]:
+    """Whom to invite to which job."""
+    return {"jobId": scene.ids()[job], "freelancerId": f"freelancer_{scene.account(whom).id.hex}"}
+
+
 ASKS: dict[str, Ask] = {
     "createJob": mutation("createJob", lambda _: words()),
     "editJob": about("editJob", **words()),
@@ -57,6 +67,11 @@ ASKS: dict[str, Ask] = {
     "publishJob": about("publishJob", "draft"),
     "publishJob/twice": about("publishJob"),
     "renewJob": about("renewJob"),
+    "inviteFreelancer": mutation("inviteFreelancer", lambda scene: to("job", scene, "rival")),
+    "inviteFreelancer/twice": mutation("inviteFreelancer", lambda scene: to("job", scene, "freelancer")),
+    "inviteFreelancer/nobody": mutation("inviteFreelancer", lambda scene: to("job", scene, "client")),
+    "inviteFreelancer/filled": mutation("inviteFreelancer", lambda scene: to("filled", scene, "rival")),
+    "inviteFreelancer/draft": mutation("inviteFreelancer", lambda scene: to("draft", scene, "rival")),
     "closeJob": about("closeJob"),
     "closeJob/filled": about("closeJob", "filled"),
     "removeJob": about("removeJob"),
@@ -85,7 +100,7 @@ async def test_what_may_be_done_with_a_job_depends_on_who_asks(scene, ask):
         "nobody": [],
         "rival": ["PROPOSE"],
         "stranger": [],
-        "client": ["EDIT", "RENEW", "CLOSE"],
+        "client": ["EDIT", "RENEW", "CLOSE", "INVITE"],
         "freelancer": [],
         "admin": ["REMOVE"],
     }

@@ -32,6 +32,7 @@ WORDS: dict[str, Any] = {
     "bid": {"amount": "10.00"},
     "milestones": [{"description": "All", "amount": {"amount": "10"}}],
 }
+OFFER = WORDS | {"idempotencyKey": "once"}
 
 
 def about(name: str, of: str = "proposal", **more: Any) -> Ask:
@@ -39,9 +40,9 @@ def about(name: str, of: str = "proposal", **more: Any) -> Ask:
 
 
 ASKS: dict[str, Ask] = {
-    "submitProposal": mutation("submitProposal", lambda scene: {"jobId": scene.ids()["job"]} | WORDS),
-    "submitProposal/draft": mutation("submitProposal", lambda scene: {"jobId": scene.ids()["draft"]} | WORDS),
-    "submitProposal/filled": mutation("submitProposal", lambda scene: {"jobId": scene.ids()["filled"]} | WORDS),
+    "submitProposal": mutation("submitProposal", lambda scene: {"jobId": scene.ids()["job"]} | OFFER),
+    "submitProposal/draft": mutation("submitProposal", lambda scene: {"jobId": scene.ids()["draft"]} | OFFER),
+    "submitProposal/filled": mutation("submitProposal", lambda scene: {"jobId": scene.ids()["filled"]} | OFFER),
     "editProposal": about("editProposal", **WORDS),
     "withdrawProposal": about("withdrawProposal"),
     "shortlistProposal": about("shortlistProposal"),
@@ -254,7 +255,7 @@ mutation ($input: SubmitProposalInput!) {
 
 
 async def test_an_offer_is_answered_as_it_was_written(scene, ask):
-    words = WORDS | {
+    words = OFFER | {
         "jobId": scene.ids()["job"],
         "bid": {"amount": "1234.50", "currency": "USD"},
         "milestones": [
@@ -281,7 +282,7 @@ async def test_an_offer_is_answered_as_it_was_written(scene, ask):
 
 
 async def test_everything_wrong_with_an_offer_is_said_at_once_in_the_names_of_the_schema(scene, ask, count_rows):
-    words = WORDS | {
+    words = OFFER | {
         "jobId": scene.ids()["job"],
         "coverLetter": "",
         "milestones": [
@@ -307,7 +308,7 @@ async def test_everything_wrong_with_an_offer_is_said_at_once_in_the_names_of_th
 
 @pytest.mark.parametrize("amount", ["0", "-1", "1.001", "NaN"])
 async def test_bad_money_and_bad_words_of_an_offer_are_said_together(amount, scene, ask):
-    words = WORDS | {"jobId": scene.ids()["job"], "coverLetter": "", "bid": {"amount": amount}, "milestones": []}
+    words = OFFER | {"jobId": scene.ids()["job"], "coverLetter": "", "bid": {"amount": amount}, "milestones": []}
 
     answer = await ask(scene.as_("rival"), SUBMIT, input=words)
 
@@ -317,7 +318,7 @@ async def test_bad_money_and_bad_words_of_an_offer_are_said_together(amount, sce
 
 async def test_a_milestone_that_cannot_be_read_is_said_with_the_rest(scene, ask):
     parts = [{"description": "", "amount": {"amount": "0"}}, {"description": "All", "amount": {"amount": "10"}}]
-    words = WORDS | {"jobId": scene.ids()["job"], "milestones": parts}
+    words = OFFER | {"jobId": scene.ids()["job"], "milestones": parts}
 
     answer = await ask(scene.as_("rival"), SUBMIT, input=words)
 

@@ -42,6 +42,9 @@ node/control   null       =       =         =           =           Control
 node/message   null       =       =         =           =           ControlMessage
 node/server    null       =       =         =           =           ServerNode
 node/machine   null       =       =         =           =           Machine
+node/lot       null       =       =         null        ConnectsLot =
+node/movement  null       =       =         null        ConnectsMovement =
+node/invitation null      =       =         Invitation  =           =
 node/client    Client     =       =         =           =           =
 node/freelancer Freelancer =      =         =           =           =
 node/category  Category   =       =         =           =           =

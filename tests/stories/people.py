@@ -15,7 +15,7 @@ from gql.client import AsyncClientSession
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport
 from gql.transport.exceptions import TransportConnectionFailed, TransportQueryError
-from graphql import GraphQLUnionType, build_schema, get_named_type, validate
+from graphql import GraphQLInputObjectType, GraphQLUnionType, build_schema, get_named_type, validate
 
 from loaders.pages import SEAL_BYTES
 from ops.__main__ import SDL
@@ -37,6 +37,8 @@ SHOWN = {
         id state title bid { amount currency } freelancerFeeBps clientFeeBps client { id } freelancer { id }
         milestones { id position description state dueOn amount { amount } }
     """,
+    "ConnectsLot": "id source size remaining",
+    "Invitation": "id job { id } freelancer { id }",
     "Job": "id title state version freelancersWanted hiredCount proposalCount availableActions",
     "Milestone": "id state version startedAt",
     "Proposal": """
@@ -77,6 +79,15 @@ def mutation(name: str) -> str:
         return f"mutation {{ {name} {{ __typename {members} }} }}"
     kind = asked.args["input"].type
     return f"mutation ($input: {kind}) {{ {name}(input: $input) {{ __typename {members} }} }}"
+
+
+@functools.cache
+def takes_key(name: str) -> bool:
+    """Whether a mutation moves something that has to move once."""
+    assert SCHEMA.mutation_type is not None
+    asked = SCHEMA.mutation_type.fields[name].args.get("input")
+    kind = get_named_type(asked.type) if asked else None
+    return isinstance(kind, GraphQLInputObjectType) and "idempotencyKey" in kind.fields
 
 
 @functools.cache
@@ -144,7 +155,9 @@ class Person:
             return data
 
     async def tries(self, name: str, /, **given: Any) -> dict[str, Any]:
-        """Do something, and see what comes of it."""
+        """Do something, and see what comes of it; with a key of its own where one is wanted and none is given."""
+        if takes_key(name):
+            given = {"idempotencyKey": f"key {next(NUMBERS)}"} | given
         answer: dict[str, Any] = (await self.ask(mutation(name), **({"input": given} if given else {})))[name]
         return answer
 

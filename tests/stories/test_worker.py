@@ -30,7 +30,7 @@ async def test_jobs_expire_and_warn_once_their_client_is_told_and_old_sessions_a
     clara = await Person.registered(site.a, "CLIENT")
     fritz = await Person.registered(site.b, "FREELANCER")
     gone = await Person.registered(site.b, "FREELANCER")
-    late, soon, fresh = [await published(clara) for _ in range(3)]
+    late, soon, fresh = [await published(clara, budget={"fixed": {"amount": "100.00"}}) for _ in range(3)]
     house = House.of(Settings.of(site.told))
     heard: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -40,6 +40,7 @@ async def test_jobs_expire_and_warn_once_their_client_is_told_and_old_sessions_a
 
     async with house.open(), asyncio.TaskGroup() as group:
         listening = group.create_task(listen())
+        await clara.does("inviteFreelancer", jobId=fresh, freelancerId=f"freelancer_{fritz.id}")
         while heard.empty():
             made = await fritz.does("submitProposal", jobId=fresh, **offer())
             await fritz.does("withdrawProposal", proposalId=made["id"])
