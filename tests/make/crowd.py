@@ -6,6 +6,7 @@ A new table gets a function of its own here, called by `crowd` after those of th
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import product
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
@@ -26,6 +27,21 @@ from models.contracts import (
     Termination,
     TerminationState,
 )
+from models.control import (
+    Acknowledgement,
+    AckState,
+    AuditEntry,
+    CommandVersion,
+    Control,
+    ControlMessage,
+    Kind,
+    NodeKind,
+    NodeState,
+    Ruling,
+    ServerNode,
+    Service,
+    Verb,
+)
 from models.jobs import (
     SKILLS_MAX,
     Budget,
@@ -41,7 +57,8 @@ from models.jobs import (
     JobWords,
     Skill,
 )
-from models.ledger import Journal, LedgerAccount
+from models.ledger import AccountKind, Entry, Hold, HoldState, Journal, LedgerAccount
+from models.machines import MachineState
 from models.media import Upload, UploadGroup, UploadState
 from models.money import AMOUNT_MAX_CENTS, Currency
 from models.payments import (
@@ -57,6 +74,9 @@ from models.payments import (
     TariffKind,
 )
 from models.proposals import MILESTONES_MAX, Proposal, ProposalAttachment, ProposalMilestone, ProposalState
+from models.transfers import Purse, Transfer, TransferKind, TransferState
+from tests.make.control import server_node
+from tests.make.machines import keeper, machine
 
 T = TypeVar("T")
 Row = TypeVar("Row", bound=Base)
@@ -82,6 +102,17 @@ PLAIN = ("Build a shop", "Paint a wall", "Logo", "Write three letters", "Design"
 CENTS = (1, 9, 10, 99, 100, 101, 1_000_00, 1_234_56, AMOUNT_MAX_CENTS - 1, AMOUNT_MAX_CENTS)
 DAYS = (date.min, date(999, 12, 31), date(1970, 1, 1), date(2024, 2, 29), date(2026, 11, 20), date.max)
 FEES = {TariffKind.FREELANCER_FEE: 1_000, TariffKind.CLIENT_FEE: 0}
+AUDITED = ("at", "actor_id", "actor", "address", "subject", "before", "after", "why")
+RULINGS: tuple[tuple[Kind, str, Any], ...] = (
+    (Kind.THREADS, "JOBS", 5),
+    (Kind.DB_CONNECTIONS, "", 10),
+    (Kind.FROZEN, "MEDIA", True),
+    (Kind.DELETED, "createJob", True),
+    (Kind.CODE, "createJob", 1),
+    (Kind.LOG_LEVEL, "JOBS", "INFO"),
+    (Kind.OPTION, "jobs.open_days", 10),
+)
+JOURNALS = ("DEPOSIT", "WITHDRAWAL", "FUND", "RELEASE", "SETTLE")
 BEYOND_32_BITS = 3_000_000_000
 
 CLIENTS, FREELANCERS = 6, 12
@@ -165,7 +196,10 @@ def crowd(seed: int, now: datetime, categories: Sequence[UUID], skills: Sequence
     _connects(world)
     _contracts(world)
     _payments(world)
+    _transfers(world)
     _wallets(world)
+    _control(world)
+    _machines(world)
     return world
 
 
@@ -595,9 +629,7 @@ def _payment(world: Crowd, contract: Contract, milestone: Milestone | None) -> P
     cents = milestone.amount_cents if milestone else world.rng.choice(CENTS)
     charge = Charge.of(cents, client_fee_bps=contract.client_fee_bps, freelancer_fee_bps=contract.freelancer_fee_bps)
     at = world.past()
-    journal = world.add(
-        Journal(kind="RELEASE", at=at, subject="contract", subject_id=contract.id, reverses=None, legs=2)
-    )
+    journal = _journal(world, "RELEASE", contract, at)
     return world.add(
         Payment(
             kind=PaymentKind.MILESTONE if milestone else PaymentKind.BONUS,
@@ -618,25 +650,183 @@ def _payment(world: Crowd, contract: Contract, milestone: Milestone | None) -> P
     )
 
 
+def _journal(world: Crowd, kind: str, about: Any, at: datetime) -> Journal:
+    return world.add(Journal(kind=kind, at=at, subject=about.noun, subject_id=about.id, reverses=None, legs=2))
+
+
+def _transfers(world: Crowd) -> None:
+    """Money brought and taken out, as far as it came."""
+    for account in world.named.values():
+        for kind, state in product(TransferKind, TransferState):
+            _transfer(world, account, kind, state)
+
+
+def _transfer(world: Crowd, account: Account, kind: TransferKind, state: TransferState) -> None:
+    at, rng = world.past(), world.rng
+    decided = state in {TransferState.SUCCEEDED, TransferState.FAILED}
+    made = world.add(
+        Transfer(
+            account_id=account.id,
+            kind=kind,
+            purse=rng.choice(list(Purse)) if kind is TransferKind.WITHDRAWAL else Purse.FUNDS,
+            amount_cents=rng.choice(CENTS),
+            currency=Currency.USD,
+            method="tok_" + rng.choice(("visa", "'\"\\", "x" * 190)),
+            state=state,
+            reference=None if state is TransferState.REQUESTED else world.id().hex,
+            reason=world.maybe(world.text()) if state is TransferState.FAILED else None,
+            attempts=rng.randrange(3),
+            requested_at=at,
+            next_attempt_at=None if decided else at,
+            decided_at=at if decided else None,
+        )
+    )
+    if state is TransferState.SUCCEEDED:
+        made.journal_id = _journal(world, kind.value, made, at).id
+    if kind is TransferKind.WITHDRAWAL:
+        held = {TransferState.SUCCEEDED: HoldState.POSTED, TransferState.FAILED: HoldState.VOIDED}
+        hold = Hold(
+            account_id=world.id(),
+            amount=made.amount_cents,
+            state=held.get(state, HoldState.HELD),
+            placed_at=at,
+            expires_at=None,
+            resolved_at=made.decided_at,
+            journal_id=made.journal_id,
+        )
+        made.hold_id = world.add(hold).id
+
+
 def _wallets(world: Crowd) -> None:
-    """What everybody has, as it stands in the books; what led to it is not told."""
+    """What everybody has, as it stands in the books, and some of what is said to have led to it."""
     owners = [(kind, account.id) for account in world.all(Account) for kind in (FUNDS, EARNINGS, PENDING)]
     for kind, owner_id in (*owners, *((ESCROW, contract.id) for contract in world.all(Contract))):
         if world.rng.random() < 0.8:
-            balance = world.rng.choice((0, *CENTS))
-            held = world.rng.choice((0, 0, balance)) if kind in {FUNDS, EARNINGS} else 0
+            _ledger_account(world, kind, owner_id)
+    subjects: list[Any] = [*world.all(Transfer), *world.all(Contract), *world.all(Payment), *world.all(Job)[:5]]
+    for account in world.all(LedgerAccount):
+        if world.rng.random() < 0.1:
+            _hold(world, account)
+        for _ in range(world.rng.choice((0, 0, 1, 2, 5, 25))):
+            amount = world.rng.choice(CENTS) * world.rng.choice((-1, 1))
+            journal = _journal(world, world.rng.choice(JOURNALS), world.rng.choice(subjects), world.past())
+            balance_after = world.rng.choice(CENTS)
             world.add(
-                LedgerAccount(
-                    kind=kind.name,
-                    owner_id=owner_id,
-                    currency=Currency.USD.value,
-                    floor=kind.floor,
-                    hot=kind.hot,
-                    balance=balance,
-                    held=held,
-                    opened_at=world.past(),
+                Entry(
+                    journal_id=journal.id,
+                    position=1,
+                    legs=2,
+                    account_id=account.id,
+                    amount=amount,
+                    balance_after=balance_after,
                 )
             )
+
+
+def _hold(world: Crowd, account: LedgerAccount) -> None:
+    """A part that was held once, and is not any longer."""
+    at = world.past()
+    world.add(
+        Hold(
+            account_id=account.id,
+            amount=world.rng.choice(CENTS),
+            state=HoldState.EXPIRED,
+            placed_at=at,
+            expires_at=at + timedelta(days=1),
+            resolved_at=at + timedelta(days=1),
+        )
+    )
+
+
+def _ledger_account(world: Crowd, kind: AccountKind, owner_id: UUID) -> None:
+    balance = world.rng.choice((0, *CENTS))
+    held = world.rng.choice((0, 0, balance)) if kind in {FUNDS, EARNINGS} else 0
+    world.add(
+        LedgerAccount(
+            kind=kind.name,
+            owner_id=owner_id,
+            currency=Currency.USD.value,
+            floor=kind.floor,
+            hot=kind.hot,
+            balance=balance,
+            held=held,
+            opened_at=world.past(),
+        )
+    )
+
+
+def _control(world: Crowd) -> None:
+    """Nodes that were there once, and what operators wanted of them. None is alive, so nobody waits for one."""
+    rng = world.rng
+    nodes = [_node(world, f"here/{at}", kind, state) for at, (kind, state) in enumerate(product(NodeKind, NodeState))]
+    for version, (verb, kind) in enumerate(product(Verb, Kind), start=1):
+        message = world.add(
+            ControlMessage(
+                version=version,
+                verb=verb,
+                kind=kind,
+                subject=world.line(),
+                node_id=rng.choice((None, nodes[0].id)),
+                before={"JOBS": rng.choice((None, 5))},
+                after={"JOBS": rng.choice((10, True, "INFO")), world.line(): None},
+                why=world.line(),
+                actor_id=world.named["admin"].id,
+                actor="admin@example.org",
+                address="192.0.2.1",
+                at=world.past(),
+            )
+        )
+        for node in rng.sample(nodes, rng.randrange(3)):
+            _acknowledgement(world, message, node)
+        entry = {name: getattr(message, name) for name in AUDITED}
+        world.add(AuditEntry(**entry, deed=verb.value, agent=world.line()))
+    for kind, subject, value in RULINGS:
+        world.add(Ruling(kind=kind, subject=subject, node_id=None, value=value, version=1))
+    world.rows.append(Control(id=Control.THE_ONE, version=len(world.all(ControlMessage)), changed_at=world.past()))
+    for number in (1, 2):
+        text = world.text()
+        world.add(
+            CommandVersion(
+                command="createJob",
+                number=number,
+                source=text,
+                signature="00",
+                sha256="0" * 64,
+                actor="admin@example.org",
+                at=world.past(),
+            )
+        )
+
+
+def _node(world: Crowd, name: str, kind: NodeKind, state: NodeState) -> ServerNode:
+    load = {service.value: {"running": 1, "waiting": 0, "followers": 2} for service in (Service.JOBS, Service.MEDIA)}
+    return world.add(
+        server_node(name, kind, state=state, started_at=world.past(), seen_at=world.past(), figures={"services": load})
+    )
+
+
+def _acknowledgement(world: Crowd, message: ControlMessage, node: ServerNode) -> None:
+    state = world.rng.choice(list(AckState))
+    world.add(
+        Acknowledgement(
+            message_id=message.id,
+            node_id=node.id,
+            node_name=node.name,
+            state=state,
+            detail=world.line(),
+            took_ms=world.rng.randrange(5_000),
+            at=None if state is AckState.PENDING else world.past(),
+        )
+    )
+
+
+def _machines(world: Crowd) -> None:
+    """Further back ends, and a keeper that made them once."""
+    keeping = world.add(keeper(seen_at=world.past()))
+    for state in MachineState:
+        for by in (None, keeping):
+            made = world.add(machine(state, by, wanted_at=world.past(), handle=world.maybe(world.line())))
+            made.failure = world.maybe(world.text()) if state is MachineState.FAILED else None
 
 
 CATALOGUE: tuple[type[Base], ...] = (Category, Skill)

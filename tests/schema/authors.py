@@ -6,8 +6,8 @@ conventions of the API say of all of them: pages, cursors, ids, nodes. A new typ
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
@@ -223,6 +224,12 @@ def _written(part: Part) -> str:
     return " ".join([head, *part.directives, *([] if part.parts is None else [_braced(part.parts)])])
 
 
+def edge_of(known: GraphQLField) -> Any:
+    """How a field is declared; nothing for one with a resolver of its own."""
+    definition = known.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return definition.metadata.get(EDGE) if definition else None
+
+
 @dataclass
 class Stock:
     """What there is to ask for."""
@@ -236,6 +243,8 @@ class Stock:
     """The types, by the nouns that their ids begin with."""
     cursors: Mapping[str, Sequence[str]]
     """Places in lists, by type and field."""
+    refused: Mapping[str, Collection[str]]
+    """Root fields that are not for each viewer."""
 
 
 @dataclass
@@ -350,9 +359,8 @@ class Author:
         names = self.rng.sample(leaves, min(len(leaves), self.rng.choice((0, 1, 2, 3, 5))))
         if here.depth > 1:
             most = self.rng.choice((1, 2, 3) if here.page else (1, 1, 2, 2, 3))
-            names += self.rng.sample(branches, min(len(branches), most))
-        if not here.page and self.case.parts == [] and here.kind is self.schema.query_type:
-            names = names or [self.rng.choice(list(fields))]
+            weights = [self._worth(here.kind, name) for name in branches]
+            names += dict.fromkeys(self.rng.choices(branches, weights, k=most) if branches else ())
         parts: list[Part] = []
         for name in names:
             part = self.field(here, name)
@@ -361,6 +369,15 @@ class Author:
             else:
                 self._put(parts, part)
         return parts
+
+    def _worth(self, kind: GraphQLObjectType, name: str) -> float:
+        """How likely a field is asked for: more if it leads to much else, less if it is for others or operators."""
+        known = kind.fields[name]
+        is_root = kind is self.schema.query_type
+        if is_root and (edge_of(known) is None or name in self.stock.refused[self.case.viewer]):
+            return 0.5
+        under = getattr(get_named_type(known.type), "fields", {}).values()
+        return 2 + sum(is_composite_type(get_named_type(one.type)) for one in under)
 
     def _of_abstract(self, here: Place) -> list[Part]:
         assert isinstance(here.kind, GraphQLInterfaceType | GraphQLUnionType)
@@ -403,9 +420,7 @@ class Author:
         if not is_list_type(get_nullable_type(known.type)):
             return here.weight, size
         if size is None:
-            definition = known.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-            edge = definition.metadata.get(EDGE) if definition else None
-            size = here.page or getattr(edge, "at_most", None) or LIST_SIZE_ASSUMED
+            size = here.page or getattr(edge_of(known), "at_most", None) or LIST_SIZE_ASSUMED
         return here.weight * max(size, 1), None
 
     def _called(self, here: Place, asked: Asked, kind: str) -> Asked | None:
@@ -610,10 +625,11 @@ class Author:
         names = list(kind.fields)
         if kind.is_one_of:
             names = [self.rng.choice(names)]
+        fields = {name: kind.fields[name] for name in names}
         return {
-            name: self.value(kind.fields[name].type, name, target)
-            for name in names
-            if kind.is_one_of or not (self._leaves_out(kind.fields[name]) or self.chance(0.35))
+            name: self.value(GraphQLNonNull(get_nullable_type(one.type)) if kind.is_one_of else one.type, name, target)
+            for name, one in fields.items()
+            if kind.is_one_of or not self._leaves_out(one)
         }
 
     def _scalar(self, kind: str, name: str, target: GraphQLNamedType) -> Any:
@@ -659,10 +675,14 @@ class Author:
             return "[" + ", ".join(self._inner(nullable.of_type, name, one, plain) for one in value) + "]"
         if isinstance(value, dict):
             known = getattr(nullable, "fields", {})
-            pairs = (
-                f"{key}: {self._inner(known[key].type, key, one, plain)}" for key, one in value.items() if key in known
+            kinds = {key: known[key].type for key in value if key in known}
+            if getattr(nullable, "is_one_of", False):
+                kinds = {key: GraphQLNonNull(get_nullable_type(one)) for key, one in kinds.items()}
+            return (
+                "{"
+                + ", ".join(f"{key}: {self._inner(one, key, value[key], plain)}" for key, one in kinds.items())
+                + "}"
             )
-            return "{" + ", ".join(pairs) + "}"
         if isinstance(value, str) and isinstance(nullable, GraphQLEnumType):
             return value
         return json.dumps(value, ensure_ascii=self.chance(0.5))
@@ -792,6 +812,59 @@ class Vandal:
         self.case.beside = self.case.name = "Twice"
 
 
+class Doer(Author):
+    """Writes mutations that answer with a thing that has an id, and can be asked for again."""
+
+    def __init__(self, schema: GraphQLSchema, stock: Stock, seed: int, number: int) -> None:
+        super().__init__(schema, stock, seed, number)
+        self.case.mood, self.case.keyword = CALM, "mutation"
+
+    def write(self) -> Case:
+        """Write a mutation of one field, which is called `done`."""
+        root = self.schema.mutation_type
+        assert root is not None
+        name = self.rng.choice([name for name, known in root.fields.items() if self._node(known)])
+        known = root.fields[name]
+        arguments, _, _ = self.arguments(Place(root, Scope(), 1), name, known)
+        self.case.parts = [Asked(name, "done", arguments, [], self._answer(known))]
+        return self.case
+
+    def _node(self, known: GraphQLField) -> GraphQLObjectType | None:
+        target, node = get_named_type(known.type), self.schema.type_map["Node"]
+        if not isinstance(target, GraphQLUnionType):
+            return None
+        return next((kind for kind in target.types if node in kind.interfaces), None)
+
+    def _answer(self, known: GraphQLField) -> list[Part]:
+        kind, refused = self._node(known), self.schema.type_map["Refused"]
+        assert kind is not None
+        scope = Scope()
+        scope.take(TYPENAME, Taken(kind, TYPENAME, "{}", "String!"))
+        found: list[Part] = [Asked(TYPENAME, None, {}, [], None)]
+        for one in (kind, refused):
+            place = Place(one, scope, self.rng.choice((2, 3, 5)))
+            if one is kind:
+                scope.take("theId", Taken(kind, "id", "{}", "ID!"))
+                found.append(Inline(kind.name, [], [Asked("id", "theId", {}, [], None)]))
+            found.append(Inline(one.name, [], self.parts(place)))
+        return found
+
+
+def echo(done: Case, kind: str, key: str) -> Case:
+    """Ask for the thing that a mutation answered with, for just the same of it."""
+    (asked,) = done.parts
+    assert isinstance(asked, Asked)
+    assert asked.parts is not None
+    same = [part for part in asked.parts if not isinstance(part, Inline) or part.on == kind]
+    parts: list[Part] = [Asked("node", "done", {"id": json.dumps(key)}, [], same)]
+    return replace(done, keyword="query", parts=parts)
+
+
 def case(schema: GraphQLSchema, stock: Stock, seed: int, number: int) -> Case:
     """The case of this number."""
     return Author(schema, stock, seed, number).write()
+
+
+def deed(schema: GraphQLSchema, stock: Stock, seed: int, number: int) -> Case:
+    """The mutation of this number."""
+    return Doer(schema, stock, seed, number).write()

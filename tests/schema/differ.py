@@ -18,7 +18,7 @@ REFERENCE = re.compile(rb'"reference":"[0-9a-f]+"')
 """What finds an answer's error in the logs; no two are the same."""
 
 SHOWN_CHARS = 4_000
-SHRINKS_MAX = 600
+SHRINKS_MAX = 1_500
 
 Way: TypeAlias = Callable[[Case], Awaitable[bytes]]
 """Asks what a case asks, and gives the bytes that are sent."""

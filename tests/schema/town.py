@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from graphql import GraphQLObjectType, GraphQLSchema, get_named_type
+import strawberry
+from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLSchema, get_nullable_type, is_required_argument
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.base import Base
@@ -22,11 +23,12 @@ from schema.edges import BY_NOUN
 from schema.limits import Limits
 from schema.scalars import id_of
 from tests.make.crowd import CATALOGUE, Crowd, Viewer, crowd
-from tests.schema.authors import Case, Stock, case
+from tests.schema.authors import Case, Stock, case, deed
 from tests.schema.differ import Differ
 
-IDS_AT_ONCE = 100
-OWNERS_ASKED = 25
+IDS_AT_ONCE, CURSORS_ENOUGH = 100, 40
+HERE = "HERE"
+OWNERS_ASKED = 10
 """Of how many owners the pages are read for their cursors."""
 
 
@@ -38,18 +40,30 @@ class Town:
     crowd: Crowd
     viewers: dict[str, Viewer]
     schema: GraphQLSchema
+    built: strawberry.Schema
     operations: Operations
     stock: Stock
     seed: int
+    now: datetime
 
     def case(self, number: int) -> Case:
         """The case of this number."""
         return case(self.schema, self.stock, self.seed, number)
 
+    def deed(self, number: int) -> Case:
+        """The mutation of this number."""
+        return deed(self.schema, self.stock, self.seed, number)
+
+    def anew(self) -> "Town":
+        """The same town, asked by somebody who remembers nothing."""
+        return replace(self, operations=Operations(self.built, Limits()))
+
     async def ask(self, case: Case, *, compiled: bool) -> bytes:
         """Ask something in one of the two ways, and give the bytes that are sent."""
-        asked = Asked(case.document, case.values, case.name, {})
-        return await answered(self.operations, self.house, self.viewers[case.viewer], asked, compiled=compiled)
+        asked, failed = Asked(case.document, case.values, case.name, {}), self.operations.taken["failed"]
+        answer = await answered(self.operations, self.house, self.viewers[case.viewer], asked, compiled=compiled)
+        # Whoever asks is answered in the ordinary way then, and sees nothing of it; we do.
+        return answer if self.operations.taken["failed"] == failed else b"(failed, and so ordinary) " + answer
 
     def differ(self) -> Differ:
         """Somebody who asks both ways."""
@@ -60,18 +74,18 @@ class Town:
 
 
 @asynccontextmanager
-async def settled(settings: Settings, seed: int) -> AsyncIterator[Town]:
-    """Let everybody move into an empty database, and find out what there is to ask."""
-    now = wall_clock()
+async def settled(settings: Settings, seed: int, like: Town | None = None) -> AsyncIterator[Town]:
+    """Let everybody move into an empty database, and find out what there is to ask; or do all `like` somewhere else."""
+    now = like.now if like else wall_clock()
     # What is asked twice is asked at the same moment.
     house = House.of(settings, lambda: now)
-    built = root.build()
+    built = like.built if like else root.build()
     core: GraphQLSchema = built._schema
     operations = Operations(built, Limits())
     made = await move_in(settings.database_url, seed, now)
     async with house.open(with_bell=False):
-        stock = await Surveyor(operations, core, house, made).survey()
-        yield Town(house, made, made.viewers(), core, operations, stock, seed)
+        stock = like.stock if like else await Surveyor(operations, core, house, made).survey()
+        yield Town(house, made, made.viewers(), core, built, operations, stock, seed, now)
 
 
 def compiled_of(operations: Operations) -> int:
@@ -109,7 +123,8 @@ async def move_in(database_url: str, seed: int, now: datetime) -> Crowd:
 
 def _values(row: Base) -> dict[str, Any]:
     mapper = sa.inspect(type(row))
-    return {column.key: vars(row).get(mapper.get_property_by_column(column).key) for column in mapper.local_table.c}
+    columns = [column for column in mapper.local_table.c if column.identity is None]
+    return {column.key: vars(row).get(mapper.get_property_by_column(column).key) for column in columns}
 
 
 class Surveyor:
@@ -120,6 +135,9 @@ class Surveyor:
         self.viewers = crowd.viewers()
         self.every: list[str] = [id_of(row) for row in crowd.rows if getattr(row, "noun", None) in BY_NOUN]
         self.every += [f"category_{key.hex}" for key in crowd.categories] + [f"skill_{key.hex}" for key in crowd.skills]
+
+        # Those of a kind together, so that each question is one statement.
+        self.every.sort(key=lambda one: one.rpartition("_")[0])
 
     async def survey(self) -> Stock:
         """Find out everything."""
@@ -132,7 +150,8 @@ class Surveyor:
             if kind := nouns.get(one.rpartition("_")[0]):
                 ids.setdefault(kind, []).append(one)
         cursors = {name: places for name, places in [*[await one for one in self._places(seen)]] if places}
-        return Stock(list(self.viewers), ids, seen, nouns, cursors)
+        refused = {name: await self._refused(viewer) for name, viewer in self.viewers.items()}
+        return Stock(list(self.viewers), ids, seen, nouns, cursors, refused)
 
     async def _seen(self, viewer: Viewer) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
@@ -155,40 +174,57 @@ class Surveyor:
                     yield self._cursors(kind, name, roots.get(kind.name), seen)
 
     def _roots(self) -> dict[str, str]:
-        """How the types are reached that are there without being asked for by an id."""
-        query = self.schema.query_type
-        assert query is not None
-        found = {query.name: "{} {}"}
-        for name, known in query.fields.items():
-            target = get_named_type(known.type)
-            if not known.args and isinstance(target, GraphQLObjectType):
-                found[target.name] = f"{name} {{{{ {{}} }}}}"
+        """How the types are reached that are there without being asked for: the text around what is asked of them."""
+        assert self.schema.query_type is not None
+        waiting = [self.schema.query_type]
+        found = {waiting[0].name: HERE}
+        while waiting:
+            kind = waiting.pop(0)
+            for name, known in kind.fields.items():
+                target = get_nullable_type(known.type)
+                if isinstance(target, GraphQLObjectType) and not known.args and target.name not in found:
+                    found[target.name] = found[kind.name].replace(HERE, f"{name} {{ {HERE} }}")
+                    waiting.append(target)
         return found
 
     async def _cursors(
         self, kind: GraphQLObjectType, name: str, root: str | None, seen: dict[str, dict[str, list[str]]]
     ) -> tuple[str, list[str]]:
         found: dict[str, None] = {}
-        page = f"{name}(first: 20) {{ edges {{ cursor }} }}"
+        enums = {argument: get_nullable_type(one.type) for argument, one in kind.fields[name].args.items()}
+        first = [
+            f"{argument}: {next(iter(one.values))}"
+            for argument, one in enums.items()
+            if isinstance(one, GraphQLEnumType)
+        ]
+        page = f"{name}({', '.join(['first: 20', *first])}) {{ edges {{ cursor }} }}"
         for viewer, known in seen.items():
-            if root is not None:
-                text, ids = (
-                    "query ($ids: [ID!]!) { nodes(ids: $ids) { id } " + root.replace("{} {}", "{}").format(page) + " }",
-                    [],
-                )
-            else:
-                ids = known.get(kind.name, [])[:OWNERS_ASKED]
-                text = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on {kind.name} {{ {page} }} }} }}"
-            data = await self._ask(self.viewers[viewer], text, ids)
+            if len(found) >= CURSORS_ENOUGH:
+                break
+            ids = [] if root else known.get(kind.name, [])[:OWNERS_ASKED]
+            here = root.replace(HERE, page) if root else ""
+            text = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ id ... on {kind.name} {{ {page} }} }} }}"
+            if root:
+                text = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ id }} {here} }}"
+            data = await self._ask(self.viewers[viewer], text, ids, may_be_refused=True)
             found |= dict.fromkeys(_cursors_in(data))
         return f"{kind.name}.{name}", list(found)
 
-    async def _ask(self, viewer: Viewer, text: str, ids: Sequence[str]) -> dict[str, Any]:
+    async def _refused(self, viewer: Viewer) -> set[str]:
+        """The root fields that are not for somebody."""
+        assert self.schema.query_type is not None
+        fields = self.schema.query_type.fields.items()
+        plain = [name for name, known in fields if not any(map(is_required_argument, known.args.values()))]
+        asked = [await self._ask(viewer, f"{{ {name} {{ __typename }} }}", may_be_refused=True) for name in plain]
+        return {name for name, data in zip(plain, asked, strict=True) if not data}
+
+    async def _ask(
+        self, viewer: Viewer, text: str, ids: Sequence[str] = (), *, may_be_refused: bool = False
+    ) -> dict[str, Any]:
         asked = Asked(text, {"ids": ids}, None, {})
         answer = orjson.loads(await answered(self.operations, self.house, viewer, asked, compiled=False))
-        assert "errors" not in answer, answer
-        data: dict[str, Any] = answer["data"]
-        return data
+        assert may_be_refused or "errors" not in answer, answer
+        return answer.get("data") or {}
 
 
 def _cursors_in(value: Any) -> Iterable[str]:
