@@ -2,13 +2,13 @@
 
     .venv/bin/python -m benchmarks.crash [--rounds N] [--seed N]
 
-Two web servers, and a Postgres that keeps its word about what was committed, are started here. People deposit and
-withdraw all the time, over HTTP, each thing with a key of its own. In each round a web server is killed with SIGKILL at
-a random moment, and so is the whole tree of Postgres at another; both are started again. Whoever does not hear an
-answer sends the same request with the same key until there is one. In the end what people were told is compared with
-what is kept: a transfer that somebody was told of and that is not there is lost, one that nobody was told of is
-doubled; every wallet has to be what its owner reckons, the sandbox's books have to agree, and the audit has to find
-nothing.
+Two web servers, and a Postgres that keeps its word about what was committed, are started here. Clients deposit and
+withdraw, put money aside for milestones and pay bonuses all the time, over HTTP, each thing with a key of its own. In
+each round a web server is killed with SIGKILL at a random moment, and so is the whole tree of Postgres at another; both
+are started again. Whoever does not hear an answer sends the same request with the same key until there is one. In the
+end what people were told is compared with what is kept: what somebody was told of and is not there is lost, what nobody
+was told of is doubled; every wallet has to be what follows from the answers, the sandbox's books have to agree, and the
+audit has to find nothing.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,16 +35,26 @@ import orjson
 import sqlalchemy as sa
 
 import loaders.audit
+import loaders.payments
 import resolvers.transfers
+from models.accounts import Account, FreelancerProfile, Role
 from models.base import uuid7
-from models.payments import Wallet
+from models.config import Config
+from models.contracts import Contract, Milestone
+from models.jobs import Budget, BudgetKind, Category, Duration, Experience, Job, JobWords, Skill
+from models.payments import Payment, Wallet
+from models.proposals import MilestoneWords, Proposal, ProposalMilestone, ProposalWords
 from models.transfers import Transfer
 from ops import local, migrate
 from ops.app import House, wall_clock
 from ops.bound import bound
 from ops.settings import Settings
+from schema.scalars import id_of
 
 PEOPLE = 8
+BEGINNING_CENTS = 500_00
+MILESTONES = 20
+"""Parts of the work of each contract; each is paid for in advance once."""
 ROOT = Path(__file__).parents[1]
 METHODS = ("succeed", "succeed", "succeed", "fail", "delay", "delayed-failure", "time-out", "repeat")
 """What the sandbox is told; most goes through at once."""
@@ -56,10 +66,15 @@ CALM_SECONDS = (0.1, 1.2)
 UNSURE = {"BUSY", "OUTCOME_UNKNOWN", "GOING_AWAY", "INTERNAL", "OVERLOADED"}
 PASSWORD = "correct horse battery"
 
-SHOWN = "__typename ... on Transfer { id state amount { amount } } ... on Refused { code }"
 DO = {
-    "deposit": f"mutation ($input: DepositInput!) {{ answer: deposit(input: $input) {{ {SHOWN} }} }}",
-    "withdraw": f"mutation ($input: WithdrawInput!) {{ answer: withdraw(input: $input) {{ {SHOWN} }} }}",
+    verb: f"mutation ($input: {verb[0].upper()}{verb[1:]}Input!)"
+    f" {{ answer: {verb}(input: $input) {{ __typename ... on {kind} {{ id }} ... on Refused {{ code }} }} }}"
+    for verb, kind in {
+        "deposit": "Transfer",
+        "withdraw": "Transfer",
+        "payBonus": "Payment",
+        "fundMilestone": "Milestone",
+    }.items()
 }
 REGISTER = """
 mutation ($input: RegisterInput!) {
@@ -131,6 +146,8 @@ class Person:
     """The last answer to each key."""
     asked: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     """What each key stands for: the verb, the cents, and what the sandbox was told."""
+    contract: Contract = field(default_factory=Contract)
+    unfunded: list[Milestone] = field(default_factory=list)
     unheard: int = 0
     """Requests that were not answered, or not clearly."""
     replayed: int = 0
@@ -149,15 +166,33 @@ class Person:
         body: dict[str, Any] = orjson.loads(answer.content)
         return body
 
-    async def move(self, client: httpx.AsyncClient) -> None:
-        """Deposit or withdraw something, and insist on an answer."""
-        verb = self.dice.choice(["deposit", "deposit", "withdraw"])
-        cents, method = self.dice.randrange(1_00, 50_00), self.dice.choice(METHODS)
+    async def begin(self, client: httpx.AsyncClient) -> None:
+        """Bring something to begin with."""
+        await self.move(client, "deposit", BEGINNING_CENTS, "succeed")
+
+    async def go_on(self, client: httpx.AsyncClient) -> None:
+        """Move some money."""
+        verb = self.dice.choice(["deposit", "deposit", "withdraw", "payBonus", "fundMilestone"])
+        await self.move(client, verb, self.dice.randrange(1_00, 50_00), self.dice.choice(METHODS))
+
+    async def move(self, client: httpx.AsyncClient, verb: str, cents: int, method: str) -> None:
+        """Do something once, and insist on an answer."""
         key = f"{len(self.asked)}-{self.dice.randrange(10**9)}"
+        said: dict[str, Any] = {"idempotencyKey": key}
+        if verb == "fundMilestone":
+            milestone = self.unfunded.pop() if self.unfunded else None
+            if milestone is None:
+                return
+            said["milestoneId"], cents = id_of(milestone), milestone.gross_cents
+        else:
+            said["amount"] = {"amount": f"{cents // 100}.{cents % 100:02}"}
+        if verb == "payBonus":
+            said["contractId"] = id_of(self.contract)
+        if verb in {"deposit", "withdraw"}:
+            said["method"] = f"sandbox-{method}"
+        if verb == "withdraw":
+            said["purse"] = "FUNDS"
         self.asked[key] = verb, cents, method
-        amount = {"amount": f"{cents // 100}.{cents % 100:02}"}
-        said = {"amount": amount, "method": f"sandbox-{method}", "idempotencyKey": key}
-        said |= {"purse": "FUNDS"} if verb == "withdraw" else {}
         while (answer := await self.heard(client, DO[verb], said)) is None:
             self.unheard += 1
             await asyncio.sleep(AGAIN_SECONDS)
@@ -176,7 +211,7 @@ class Person:
         answer: dict[str, Any] = body["data"]["answer"]
         if answer.get("code") in UNSURE:
             return None
-        assert answer["__typename"] == "Transfer" or answer["code"] == "INSUFFICIENT_FUNDS", answer
+        assert answer["__typename"] != "Refused" or answer["code"] == "INSUFFICIENT_FUNDS", answer
         self.replayed += bool(body.get("extensions", {}).get("replayed"))
         return answer
 
@@ -203,7 +238,7 @@ class Found:
     def __str__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         lines = [
-            f"{self.asked} things asked for, {self.kept} transfers ({states}), in {self.seconds:.0f} s;",
+            f"{self.asked} things asked for, {self.kept} done ({states}), in {self.seconds:.0f} s;",
             f"{self.unheard} requests were not answered clearly and sent again, {self.replayed} had been done before:",
             f"{self.lost} lost, {self.doubled} doubled, {len(self.wrong)} wrong.",
             *self.wrong,
@@ -225,6 +260,8 @@ async def run(rounds: int, seed: int, say: Callable[[str], None]) -> Found:
             async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, limits=limits) as client:
                 await _start(servers, client, all_of_them=True)
                 await asyncio.gather(*(person.register(client, at) for at, person in enumerate(people)))
+                await _hire(told, people)
+                await asyncio.gather(*(person.begin(client) for person in people))
                 await _live_through(rounds, dice, ground, servers, people, client, say)
             found = await _look(told, people, began)
         finally:
@@ -248,6 +285,60 @@ def _environment(ground: local.Local, root: Path) -> dict[str, str]:
         "WORKUP_LOG_LEVEL": "ERROR",
         "WORKUP_HOME": str(root),
     }
+
+
+async def _hire(told: dict[str, str], people: list[Person]) -> None:
+    """Let everybody have a contract with somebody, and things to pay for."""
+    async with _house(told, timedelta()) as house, house.database.writing.begin() as work:
+        now = house.clock()
+        fees = await loaders.payments.fees_at(work, now)
+        category = await work.scalar(sa.select(Category.id).limit(1))
+        skill = await work.scalar(sa.select(Skill.id).limit(1))
+        for at, person in enumerate(people):
+            client = await work.get_one(Account, person.id)
+            freelancer = Account.register(
+                email=f"f{at}@example.org", password=PASSWORD, full_name="F", roles=[Role.FREELANCER], at=now
+            )
+            freelancer.password_hash = "none"
+            work.add(freelancer)
+            await work.flush()
+            work.add(FreelancerProfile.open(freelancer, at=now))
+            job = Job.draft(client, _words(category, skill), at=now)
+            job.publish(client, at=now, config=Config())
+            work.add(job)
+            await work.flush()
+            proposal = Proposal.submit(job, freelancer, _offer(), at=now)
+            work.add(proposal)
+            await work.flush()
+            person.contract = Contract.begin(job, proposal, fees, at=now)
+            parts = ProposalMilestone.of(proposal, _offer())
+            work.add(person.contract)
+            await work.flush()
+            person.unfunded = Milestone.of(person.contract, parts)
+            work.add_all(person.unfunded)
+
+
+def _words(category_id: UUID | None, skill_id: UUID | None) -> JobWords:
+    assert category_id is not None
+    assert skill_id is not None
+    return JobWords(
+        title="Build a shop",
+        description="A small shop.",
+        category_id=category_id,
+        skill_ids=[skill_id],
+        experience=Experience.EXPERT,
+        duration=Duration.LESS_THAN_A_MONTH,
+        budget=Budget(BudgetKind.FIXED, amount_cents=MILESTONES * 10_00),
+    )
+
+
+def _offer() -> ProposalWords:
+    return ProposalWords(
+        cover_letter="I have done this before.",
+        duration=Duration.LESS_THAN_A_MONTH,
+        bid_cents=MILESTONES * 10_00,
+        milestones=[MilestoneWords(f"Part {at}", 10_00) for at in range(MILESTONES)],
+    )
 
 
 async def _start(servers: list[Server], client: httpx.AsyncClient, *, all_of_them: bool) -> None:
@@ -275,31 +366,43 @@ async def _live_through(
 
     async def live(person: Person) -> None:
         while not over.is_set():
-            await person.move(client)
+            await person.go_on(client)
+
+    async def calm() -> None:
+        """Leave things alone for a while, but long enough that something is done."""
+        before = heard()
+        await asyncio.sleep(dice.uniform(*CALM_SECONDS))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while heard() < before + len(people):  # noqa: ASYNC110 - people set no events
+                    await asyncio.sleep(AGAIN_SECONDS)
+
+    def heard() -> int:
+        return sum(len(person.told) for person in people)
 
     async with asyncio.TaskGroup() as group:
         for person in people:
             group.create_task(live(person))
         for number in range(1, rounds + 1):
-            await asyncio.sleep(dice.uniform(*CALM_SECONDS))
+            await calm()
             victim = dice.choice(servers)
             victim.kill()
             victim.start()
-            await asyncio.sleep(dice.uniform(*CALM_SECONDS))
+            await calm()
             ground.kill()
             ground.restart_postgres()
             await _start(servers, client, all_of_them=False)
-            say(f"round {number}: {sum(len(person.told) for person in people)} answered")
+            say(f"round {number}: {heard()} answered")
         await asyncio.sleep(CALM_SECONDS[0])
         over.set()
 
 
 @asynccontextmanager
-async def _house(told: dict[str, str]) -> AsyncIterator[House]:
-    """A house of an hour later, when all that was late has become of it what will."""
+async def _house(told: dict[str, str], ahead: timedelta) -> AsyncIterator[House]:
+    """A house of some time later."""
 
     def later() -> datetime:
-        return wall_clock() + timedelta(hours=2)
+        return wall_clock() + ahead
 
     house = House.of(replace(Settings.of(told), payments_webhook="http://127.0.0.1:9/nobody"), later)
     async with house.open(with_bell=False):
@@ -307,24 +410,30 @@ async def _house(told: dict[str, str]) -> AsyncIterator[House]:
 
 
 async def _look(told: dict[str, str], people: list[Person], began: float) -> Found:
-    async with _house(told) as house:
+    # When all that was late has become of it what will.
+    async with _house(told, timedelta(hours=2)) as house:
         while await resolvers.transfers.ask_due(house.context()):
             continue
         async with house.database.reading() as session:
-            kept = {row.id: row for row in await session.scalars(sa.select(Transfer))}
+            transfers = {row.id: row for row in await session.scalars(sa.select(Transfer))}
+            payments = set(await session.scalars(sa.select(Payment.id)))
+            funded = set(await session.scalars(sa.select(Milestone.id).where(Milestone.escrow_cents > 0)))
             wallets = {row.id: row for row in await session.scalars(sa.select(Wallet))}
             report = await loaders.audit.audit(session)
             totals = await loaders.audit.totals(session)
     heard = [
-        (person, key, UUID(answer["id"].removeprefix("transfer_")))
+        (person, key, UUID(answer["id"].rpartition("_")[2]))
         for person in people
         for key, answer in person.told.items()
         if "id" in answer
     ]
-    ids = [transfer_id for _, _, transfer_id in heard]
-    wrong = [f"{transfer_id} was the answer to several keys" for transfer_id, n in Counter(ids).items() if n > 1]
-    wrong += [problem for person, key, at in heard if at in kept for problem in _differs(person, key, kept[at])]
-    wrong += [problem for person in people for problem in _miscounted(person, kept, wallets[person.id])]
+    ids, kept = [about for _, _, about in heard], {*transfers, *payments, *funded}
+    wrong = [f"{about} was the answer to several keys" for about, n in Counter(ids).items() if n > 1]
+    for person, key, about in heard:
+        if about in transfers:
+            wrong += _differs(person, key, transfers[about])
+    for person in people:
+        wrong += _miscounted(person, wallets[person.id], wallets[person.contract.freelancer_id])
     wrong += [f"there are {total.balance} of {total.currency}" for total in totals if total.balance]
     wrong += [str(report.wrong)] if report.wrong else []
     return Found(
@@ -332,11 +441,12 @@ async def _look(told: dict[str, str], people: list[Person], began: float) -> Fou
         kept=len(kept),
         unheard=sum(person.unheard for person in people),
         replayed=sum(person.replayed for person in people),
-        lost=len(set(ids) - set(kept)),
-        doubled=len(set(kept) - set(ids)),
+        lost=len(set(ids) - kept),
+        doubled=len(kept - set(ids)),
         wrong=wrong,
         seconds=time.monotonic() - began,
-        states=Counter(row.state.value for row in kept.values()),
+        states=Counter(row.state.value for row in transfers.values())
+        + Counter({"payments": len(payments), "milestones funded": len(funded)}),
     )
 
 
@@ -349,15 +459,23 @@ def _differs(person: Person, key: str, row: Transfer) -> list[str]:
     return [] if found == expected else [f"transfer {row.id} is {found}, not {expected}"]
 
 
-def _miscounted(person: Person, kept: dict[UUID, Transfer], wallet: Wallet) -> list[str]:
-    """Whether somebody has what she reckons from what she asked for, was told, and the sandbox did."""
-    cents = 0
+def _miscounted(person: Person, client: Wallet, freelancer: Wallet) -> list[str]:
+    """Whether two parties have what follows from what was asked for and answered, and from what the sandbox did."""
+    funds, escrow, pending = 0, 0, 0
     for key, answer in person.told.items():
-        verb, amount, method = person.asked[key]
-        if "id" in answer and "fail" not in method:
-            cents += amount if verb == "deposit" else -amount
-    found = wallet.funds_cents, wallet.leaving_cents
-    return [] if found == (cents, 0) else [f"{person.id} has {found}, not {(cents, 0)}; of {len(kept)} transfers"]
+        verb, cents, method = person.asked[key]
+        if "id" not in answer:
+            continue
+        if verb == "fundMilestone":
+            funds, escrow = funds - cents, escrow + cents
+        elif verb == "payBonus":
+            charge = person.contract.charge(cents)
+            funds, pending = funds - charge.gross, pending + charge.net
+        elif "fail" not in method:
+            funds += cents if verb == "deposit" else -cents
+    expected = funds, escrow, 0, pending
+    found = client.funds_cents, client.escrowed_cents, client.leaving_cents, freelancer.pending_cents
+    return [] if found == expected else [f"{person.id} and who works for her have {found}, not {expected}"]
 
 
 def main() -> int:
