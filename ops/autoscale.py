@@ -50,8 +50,9 @@ class Autoscaler:
         loads = [Load(node.cpu_percent, node.waiting, node.p95_ms) for node in watched.nodes]
         self._seen.append(Reading.of(loads))
         decision = decide(Limits.of(context.config), watched.fleet, list(self._seen), at=context.now.wall())
-        if decision.why != self._said:
-            self._said = decision.why
+        # The figures change all the time; what follows from them does not.
+        if (said := decision.why.partition(":")[0]) != self._said:
+            self._said = said
             log.info("scaling", change=decision.change, why=decision.why, machines=watched.fleet.machines)
         await self._do(context, decision, watched)
         return decision

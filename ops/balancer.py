@@ -37,7 +37,8 @@ class Front:
 
     def join(self, address: str) -> None:
         """Send requests to a node, too."""
-        self._tell([*self._addresses, address])
+        if address not in self._addresses:
+            self._tell([*self._addresses, address])
 
     async def leave(self, address: str) -> None:
         """Send none any more; come back when no request is there whose answer has not begun."""

@@ -9,8 +9,10 @@ from uuid import UUID
 
 import loaders.control
 import resolvers.control
+import resolvers.machines
 from models.control import AckState, Actor, ControlMessage, Level, Order, Service
 from models.errors import Invalid, Problem
+from models.machines import ENDED, Machine, MachineState
 from ops.app import House
 from ops.settings import Settings
 from resolvers.context import Context
@@ -37,20 +39,39 @@ async def steer(settings: Settings, said: Said) -> tuple[str, bool]:
         ctx = house.context(database=house.reserve, operator=here)
         if said.verb == "show":
             return await _shown(ctx), True
+        if said.verb in FLEET:
+            return await _of_machines(ctx, said)
         message = await _do(ctx, said)
         return await _told(ctx, message)
 
 
 async def _do(ctx: Context, said: Said) -> ControlMessage:
     if said.verb not in VERBS:
-        known = ", ".join(("show", *VERBS))
+        known = ", ".join(("show", *VERBS, *FLEET))
         raise Invalid((Problem(("verb",), f"There is no verb {said.verb[:40]}, but {known}."),))
     count, run = VERBS[said.verb]
+    _must_be_so_many(said, count)
+    order = Order(await _named(ctx, said.node), said.why, said.version, said.timeout_seconds)
+    return await run(ctx, order, said.words)
+
+
+def _must_be_so_many(said: Said, count: tuple[int, ...]) -> None:
     if len(said.words) not in count:
         names = " or ".join(map(str, count))
         raise Invalid((Problem(("words",), f"{said.verb} takes {names} words, not {len(said.words)}."),))
-    order = Order(await _named(ctx, said.node), said.why, said.version, said.timeout_seconds)
-    return await run(ctx, order, said.words)
+
+
+async def _of_machines(ctx: Context, said: Said) -> tuple[str, bool]:
+    """Ask for machines, send one away, or list them; whether all is as it was wanted by now."""
+    count, run, wanted = FLEET[said.verb]
+    _must_be_so_many(said, count)
+    machines = await run(ctx, Order(why=said.why, timeout_seconds=said.timeout_seconds), said.words)
+    lines = [
+        f"{machine.id}  {machine.state.value:<8} {machine.provider:<12} {machine.address or '':<21} "
+        f"{machine.failure or ''}".rstrip()
+        for machine in machines
+    ]
+    return "\n".join(lines) or "There are no machines.", all(machine.state in wanted for machine in machines)
 
 
 async def _named(ctx: Context, name: str | None) -> UUID | None:
@@ -63,7 +84,7 @@ async def _named(ctx: Context, name: str | None) -> UUID | None:
 
 
 Run = Callable[[Context, Order, Words], Awaitable[ControlMessage]]
-_c = resolvers.control
+_c, _m = resolvers.control, resolvers.machines
 VERBS: dict[str, tuple[tuple[int, ...], Run]] = {
     "setMaxThreads": (
         (2,),
@@ -91,6 +112,26 @@ VERBS: dict[str, tuple[tuple[int, ...], Run]] = {
     "setOption": ((2,), lambda ctx, order, w: _c.set_option(ctx, order, name=w[0], value=w[1])),
 }
 """What may be typed, how many words follow, and what is done."""
+
+FleetRun = Callable[[Context, Order, Words], Awaitable[Sequence[Machine]]]
+FLEET: dict[str, tuple[tuple[int, ...], FleetRun, frozenset[MachineState]]] = {
+    "spawnMachine": (
+        (1, 2),
+        lambda ctx, order, w: _m.spawn(ctx, order, provider=w[0], count=_number(w[1]) if w[1:] else 1),
+        frozenset({MachineState.READY}),
+    ),
+    "retireMachine": ((1,), lambda ctx, order, w: _retired(ctx, order, w[0]), ENDED),
+    "machines": ((0,), lambda ctx, _, __: _m.present(ctx), frozenset(MachineState)),
+}
+"""The same for machines, and how they are when it is done."""
+
+
+async def _retired(ctx: Context, order: Order, word: str) -> Sequence[Machine]:
+    try:
+        machine_id = UUID(word.removeprefix("machine_"))
+    except ValueError:
+        raise Invalid((Problem(("id",), f"The id of a machine, not {word[:40]}."),)) from None
+    return [await _m.retire(ctx, order, machine_id=machine_id)]
 
 
 def _service(word: str) -> Service:

@@ -26,6 +26,11 @@ FRONT, WEB_SERVER, WORKER = "front", "web server", "worker"
 SERVE = ["-m", "ops", "serve"]
 HERE = "127.0.0.1"
 PROVIDER = "process"
+KEEPER = "INSERT INTO keepers (id, host, providers, started_at, seen_at) VALUES ($1, $2, $3, now(), now())"
+MACHINE = """
+    INSERT INTO machines (id, provider, state, keeper_id, dies_with_keeper, wanted_by, wanted_at, began_at)
+    VALUES ($1, $2, 'STARTING', $3, true, 'launcher', now(), now())
+"""
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
 WATCH_SECONDS = 0.2
@@ -135,7 +140,7 @@ def _run(environment: Mapping[str, str], stack: ExitStack, began: float) -> None
         has_demo = told["WORKUP_DEMO"] == "on" and (_seed(told["DATABASE_URL"]) or servers is not None)
     let_go()
     # Whoever asks for a machine in the first moment is heard in the second one.
-    keeper_id = asyncio.run(_enlist(told["DATABASE_URL"]))
+    keeper_id = asyncio.run(_enlist(told["DATABASE_URL"], machine_id))
     with _step("Web server and worker"):
         _wait_for(node, children)
         _open(front, node)
@@ -234,15 +239,15 @@ async def _is_inhabited(database_url: str) -> bool:
         await connection.close()
 
 
-async def _enlist(database_url: str) -> UUID:
-    """Say that there is going to be somebody who makes machines; the house that it takes is loaded later."""
+async def _enlist(database_url: str, machine_id: UUID) -> UUID:
+    """Say that there is going to be somebody who keeps machines, and that there is one; the house is loaded later."""
     import asyncpg
 
     keeper_id = uuid4()
     connection = await asyncpg.connect(database_url.replace("+asyncpg", "", 1))
     try:
-        words = "INSERT INTO keepers (id, host, providers, started_at, seen_at) VALUES ($1, $2, $3, now(), now())"
-        await connection.execute(words, keeper_id, socket.gethostname(), [PROVIDER])
+        await connection.execute(KEEPER, keeper_id, socket.gethostname(), [PROVIDER])
+        await connection.execute(MACHINE, machine_id, PROVIDER, keeper_id)
     finally:
         await connection.close()
     return keeper_id
@@ -311,8 +316,8 @@ async def _keep(crew: Crew) -> int:
     from ops.machines.processes import Processes
 
     processes = Processes(crew.children, crew.told)
-    made = processes.adopt(crew.machine_id, WEB_SERVER, crew.node.address)
-    return await machines.keep(processes, made, crew.front, crew.told, keeper_id=crew.keeper_id)
+    processes.adopt(crew.machine_id, WEB_SERVER, crew.node.address)
+    return await machines.keep(processes, crew.front, crew.told, keeper_id=crew.keeper_id)
 
 
 @contextmanager

@@ -106,6 +106,14 @@ async def watch(ctx: Context, *, provider: str) -> Watched:
     return Watched([node for node in nodes if node.kind is NodeKind.WEB and node.is_alive(now)], fleet, spare)
 
 
+async def present(ctx: Context) -> Sequence[Machine]:
+    """Every machine that is not gone, the oldest first."""
+    steering(ctx)
+    with in_our_words():
+        async with ctx.reading() as session:
+            return await loaders.machines.present(session)
+
+
 async def keepers(ctx: Context) -> Sequence[Keeper]:
     """Who makes machines, and of which kinds."""
     steering(ctx)
@@ -164,15 +172,6 @@ async def _clear_up(ctx: Context, work: UnitOfWork, keeper: Keeper, providers: C
         else:
             machine.take_over(keeper)
     return bool(overdue or left)
-
-
-async def adopt(ctx: Context, keeper: Keeper, machine: Machine) -> None:
-    """Keep a machine that was there before anybody asked for one."""
-    async with ctx.writing() as work:
-        machine.begin(keeper, dies_with_keeper=True, at=ctx.now.wall())
-        machine.stand(at=ctx.now.wall())
-        work.add(machine)
-    await _ring(ctx)
 
 
 async def come_back(ctx: Context, keeper: Keeper, *, machine_ids: Collection[UUID]) -> None:

@@ -18,7 +18,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import resolvers.machines
 from models.base import uuid7
-from models.control import Actor
 from models.errors import Refusal
 from models.machines import DRAIN_SECONDS, ENDED, START_SECONDS, Keeper, Machine, MachineState
 from ops.app import House, take_options
@@ -55,7 +54,6 @@ class MachineKeeper:
         self._balancer = balancer
         self._keeper = self._fresh(keeper_id)
         self._is_enlisted = False
-        self._newcomers: list[Machine] = []
         self._making: dict[UUID, asyncio.Task[None]] = {}
         self._ending: dict[UUID, asyncio.Task[None]] = {}
         self._looks: dict[str, float] = {}
@@ -74,14 +72,6 @@ class MachineKeeper:
                 each.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._say_goodbye()
-
-    def adopt(self, made: Made, provider: Provider) -> None:
-        """Keep a machine that serves already."""
-        actor = Actor(None, "launcher", socket.gethostname(), "")
-        machine = Machine.want(provider.name, actor, at=self._house.clock.wall())
-        machine.id = made.machine_id
-        machine.made(made.handle, made.address)
-        self._newcomers.append(machine)
 
     async def _work(self) -> None:
         async with self._bell() as bell:
@@ -128,9 +118,6 @@ class MachineKeeper:
         if not self._is_enlisted:
             await resolvers.machines.enlist(self._context(), self._keeper)
             self._is_enlisted = True
-        while self._newcomers:
-            await resolvers.machines.adopt(self._context(), self._keeper, self._newcomers[0])
-            del self._newcomers[0]
 
     def _fresh(self, keeper_id: UUID | None = None) -> Keeper:
         now = self._house.clock.wall()

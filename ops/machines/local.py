@@ -8,7 +8,6 @@ from uuid import UUID
 from ops import logs
 from ops.app import House
 from ops.balancer import Front
-from ops.machines import Made
 from ops.machines.keeper import MachineKeeper
 from ops.machines.processes import Processes
 from ops.settings import Settings
@@ -18,7 +17,7 @@ CONNECTIONS = 3
 WATCH_SECONDS = 0.2
 
 
-async def keep(processes: Processes, first: Made, front: Front, told: Mapping[str, str], *, keeper_id: UUID) -> int:
+async def keep(processes: Processes, front: Front, told: Mapping[str, str], *, keeper_id: UUID) -> int:
     """Keep them until none is left; answers with which exit code the last one ended."""
     settings = Settings.of(told)
     logs.configure(settings.log_level, as_json=settings.log_json)
@@ -27,7 +26,6 @@ async def keep(processes: Processes, first: Made, front: Front, told: Mapping[st
     try:
         async with house.open():
             keeper = MachineKeeper(house, [processes], front, keeper_id=keeper_id)
-            keeper.adopt(first, processes)
             async with keeper.at_work():
                 while True:
                     await processes.present()
