@@ -83,10 +83,9 @@ async def namesakes(session: AsyncSession, name: str) -> Sequence[ServerNode]:
     return (await session.scalars(query)).all()
 
 
-async def beat(session: AsyncSession, node_id: UUID, **said: Any) -> int:
-    """Let a node say that it lives and how it fares; answers the version of what is wanted now."""
+async def beat(session: AsyncSession, node_id: UUID, **said: Any) -> None:
+    """Let a node say that it lives and how it fares."""
     await session.execute(update(ServerNode).where(ServerNode.id == node_id).values(said))
-    return await session.scalar(select(Control.version)) or 0
 
 
 async def pending(session: AsyncSession, node_id: UUID) -> Sequence[tuple[Acknowledgement, ControlMessage]]:

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 import loaders.control
-from loaders.work import in_our_words
+from loaders.work import UnitOfWork, in_our_words
 from models.activity import CONTROL_NEWS_STREAM, CONTROL_STREAM, EventKind, event
 from models.config import Config
 from models.control import (
@@ -147,12 +147,19 @@ class Agent:
         """Say that this node lives, and do what is wanted since it last looked."""
         if self.node is None:
             self.node = await self._register()
-        said = {"state": self._state(), "seen_at": self.house.clock.wall(), "version": self.desired.version}
+            return
         with in_our_words():
-            async with self.house.reserve.writing.begin() as work:
-                version = await loaders.control.beat(work, self.node.id, **said, **self.figures.read())
-        if version != self.desired.version or self._is_behind:
-            await self._catch_up(self.node)
+            async with self.house.reserve.reading() as session:
+                desired = await loaders.control.desired(session, self.node.id)
+        if desired.version != self.desired.version or self._is_behind:
+            await self._catch_up(self.node, desired)
+        else:
+            async with self._context().writing() as work:
+                await self._beat(work, self.node)
+
+    async def _beat(self, work: UnitOfWork, node: ServerNode) -> None:
+        said = {"state": self._state(), "seen_at": self.house.clock.wall(), "version": self.desired.version}
+        await loaders.control.beat(work, node.id, **said, **self.figures.read())
 
     async def _register(self) -> ServerNode:
         """Take a place among the nodes of this name, that of a dead one if there is one, and do what is wanted."""
@@ -198,16 +205,13 @@ class Agent:
     def _state(self) -> NodeState:
         return NodeState.FROZEN if self.desired.is_frozen_wholly else NodeState.RUNNING
 
-    async def _catch_up(self, node: ServerNode) -> None:
-        with in_our_words():
-            async with self.house.reserve.reading() as session:
-                desired = await loaders.control.desired(session, node.id)
+    async def _catch_up(self, node: ServerNode, desired: Desired) -> None:
         outcomes = await self._do(desired)
         async with self._context().writing() as work:
             for said, message in await loaders.control.pending(work, node.id):
                 if message.version <= desired.version and not self._is_draining(message):
                     self._acknowledge(work.leave, said, message, await self._outcome(message, outcomes))
-            await loaders.control.beat(work, node.id, version=desired.version, state=self._state())
+            await self._beat(work, node)
         self._begin_drains()
         self._is_behind = False
 

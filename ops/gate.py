@@ -31,7 +31,7 @@ ROUTES_MAX = 1_000
 class Bulkhead:
     """The operations of one service that run and wait here."""
 
-    __slots__ = ("_idle", "_line", "followers", "line_most", "most", "name", "running")
+    __slots__ = ("_idle", "followers", "line", "line_most", "most", "name", "running")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,23 +39,23 @@ class Bulkhead:
         self.line_most = LINE_MAX.default
         self.running = 0
         self.followers: set[asyncio.Future[Exception]] = set()
-        self._line: deque[asyncio.Future[None]] = deque()
+        self.line: deque[asyncio.Future[None]] = deque()
         self._idle: asyncio.Event | None = None
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._line)
+        return len(self.line)
 
     async def take(self) -> None:
         """Come in, or stand in line, or be refused because the line is full."""
-        if not self._line and self.running < self.most:
+        if not self.line and self.running < self.most:
             self.running += 1
             return
-        if len(self._line) >= self.line_most:
+        if len(self.line) >= self.line_most:
             raise Overloaded
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
+        self.line.append(turn)
         try:
             await turn
         except BaseException:
@@ -64,14 +64,18 @@ class Bulkhead:
                 self.give()
             else:
                 with suppress(ValueError):
-                    self._line.remove(turn)
+                    self.line.remove(turn)
             raise
 
     def give(self) -> None:
         """Let go of a place; whoever is first in line gets it."""
         self.running -= 1
-        if self._line:
-            self._call()
+        if self.line or not self.running:
+            self.settle()
+
+    def settle(self) -> None:
+        """See to those who wait: for a place, or for everybody to have left."""
+        self._call()
         if not self.running and self._idle is not None:
             self._idle.set()
 
@@ -83,8 +87,8 @@ class Bulkhead:
     def refuse_line(self, refusal: Callable[[], Refusal]) -> int:
         """Send everybody home who waits."""
         sent = 0
-        while self._line:
-            turn = self._line.popleft()
+        while self.line:
+            turn = self.line.popleft()
             if not turn.done():
                 turn.set_exception(refusal())
                 sent += 1
@@ -105,8 +109,8 @@ class Bulkhead:
             await self._idle.wait()
 
     def _call(self) -> None:
-        while self._line and self.running < self.most:
-            turn = self._line.popleft()
+        while self.line and self.running < self.most:
+            turn = self.line.popleft()
             if not turn.done():
                 self.running += 1
                 turn.set_result(None)
@@ -115,14 +119,14 @@ class Bulkhead:
 class Route:
     """Where an operation passes: one bulkhead for each service that it calls on, or a refusal."""
 
-    __slots__ = ("bulkheads", "first", "refusal", "service")
+    __slots__ = ("alone", "bulkheads", "refusal", "service")
 
     def __init__(
         self, bulkheads: tuple[Bulkhead, ...], service: Service, refusal: Callable[[], Refusal] | None
     ) -> None:
         self.bulkheads = bulkheads
         self.service = service
-        self.first = bulkheads[0] if bulkheads else None
+        self.alone = bulkheads[0] if len(bulkheads) == 1 else None
         self.refusal = refusal
 
 
@@ -148,18 +152,25 @@ class HouseGate:
         SERVICE.set(route.service)
         if route.refusal is not None:
             raise route.refusal()
-        first = route.first
-        if first is None:
+        alone = route.alone
+        if alone is None:
+            return self._enter_each(route.bulkheads) if route.bulkheads else None
+        if alone.running < alone.most and not alone.line:
+            alone.running += 1
             return None
-        if len(route.bulkheads) == 1 and first.running < first.most and not first.waiting:
-            first.running += 1
-            return None
-        return self._enter_each(route.bulkheads)
+        return alone.take()
 
     def leave(self, commands: frozenset[str]) -> None:
         """Let go of what `enter` took."""
-        for bulkhead in (self._routes.get(commands) or self._route(commands)).bulkheads:
-            bulkhead.give()
+        route = self._routes.get(commands) or self._route(commands)
+        alone = route.alone
+        if alone is None:
+            for bulkhead in route.bulkheads:
+                bulkhead.give()
+            return
+        alone.running -= 1
+        if alone.line or not alone.running:
+            alone.settle()
 
     @contextmanager
     def follow(self, commands: frozenset[str]) -> Iterator["asyncio.Future[Exception]"]:

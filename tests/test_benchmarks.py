@@ -41,3 +41,34 @@ def test_nothing_is_lost_or_done_twice_however_often_a_server_or_postgres_is_kil
     # Somebody was cut off in the middle, or nothing was tried.
     sent_again = int(done.stdout.splitlines()[-2].split()[0])
     assert sent_again > 0
+
+
+@pytest.mark.timeout(300)
+def test_what_is_wanted_holds_on_every_server_and_nobodys_request_fails_for_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.control", "--changes", "2", "--servers", "3", "--readers", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("|")][2:]
+    assert [int(row[2]) for row in rows] == [2] * 8
+    assert all(int(row[6]) > 0 for row in rows)
+    assert [int(row[8]) for row in rows] == [0] * 8
+    assert done.stdout.splitlines()[-1] == "0 requests failed without a reason."
+
+
+def test_the_gate_is_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gate", "--times", "1000"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("|") == 3 * 7

@@ -1,71 +1,60 @@
-"""The line about an operation is written in a shorter way than others, and reads as if it were not."""
-
-import json
-import logging
-import re
-import sys
-from typing import Any
+"""As much is written down of each service as operators want, from one moment to the next."""
 
 import pytest
 import structlog
 
+from models.control import Service
 from ops import logs
-
-LINES: list[dict[str, Any]] = [
-    {"operation": "Mine", "kind": "query", "outcome": "ok", "ms": 1.25, "cost": 12},
-    {"operation": None, "kind": None, "outcome": "refused", "ms": 0.0, "cost": 0},
-]
-STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+from ops.logs import LEVELS, SERVICE
 
 
 @pytest.fixture(autouse=True)
-def as_before(monkeypatch):
-    """Everybody else goes on writing as before: loggers that were used keep what they were made with."""
-    config, pen = structlog.get_config(), vars(logs.pen).copy()
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+def usual_levels():
     yield
-    structlog.configure(**config)
-    vars(logs.pen).update(pen)
+    LEVELS.take({})
+    SERVICE.set(Service.ALL)
 
 
-def written(capsys, write, line, **more):
-    with structlog.contextvars.bound_contextvars(request_id="mine-1", **more):
-        write(**line)
-    return capsys.readouterr().err
+def test_as_much_is_written_as_the_settings_say_until_somebody_wants_otherwise():
+    assert (LEVELS.of(Service.JOBS), LEVELS.of(Service.ALL)) == (20, 20)
+
+    LEVELS.take({"JOBS": "ERROR", "USERS": "DEBUG"})
+
+    assert (LEVELS.of(Service.JOBS), LEVELS.of(Service.USERS), LEVELS.of(Service.MEDIA)) == (40, 10, 20)
 
 
-@pytest.mark.parametrize("as_json", [True, False])
-@pytest.mark.parametrize("line", LINES)
-@pytest.mark.parametrize("more", [{}, {"trace_id": "a1"}])
-def test_the_line_is_what_structlog_writes(capsys, as_json, line, more):
-    logs.configure("INFO", as_json=as_json)
-    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [("DEBUG", {"debug", "info", "warning", "error"}), ("WARNING", {"warning", "error"}), ("ERROR", {"error"})],
+)
+def test_a_line_that_nobody_wants_is_dropped(level, expected):
+    LEVELS.take({"JOBS": level})
+    kept = set()
+    SERVICE.set(Service.JOBS)
+    for method in ("debug", "info", "warning", "error"):
+        try:
+            LEVELS.judge(None, method, {})
+            kept.add(method)
+        except structlog.DropEvent:
+            continue
 
-    short, usual = (
-        written(capsys, logs.operation, line, **more),
-        written(capsys, lambda **it: log.info("operation", **it), line, **more),
-    )
-
-    if as_json:
-        short, usual = json.loads(short), json.loads(usual)
-        assert STAMP.fullmatch(short.pop("timestamp"))
-        assert STAMP.fullmatch(usual.pop("timestamp"))
-        assert short == usual == line | more | {"request_id": "mine-1", "event": "operation", "level": "info"}
-    else:
-        assert STAMP.match(short)
-        assert STAMP.sub("", short, count=1) == STAMP.sub("", usual, count=1)
+    assert kept == expected
 
 
-def test_nothing_is_written_below_the_level(capsys):
-    logs.configure("WARNING", as_json=True)
+def test_a_line_of_another_service_is_kept():
+    LEVELS.take({"JOBS": "ERROR"})
+    SERVICE.set(Service.USERS)
 
-    assert written(capsys, logs.operation, LINES[0]) == ""
+    assert LEVELS.judge(None, "info", {"event": "x"}) == {"event": "x"}
 
 
-def test_whoever_captures_lines_captures_this_one(capsys):
-    logs.configure("INFO", as_json=True)
+def test_the_line_about_an_operation_is_one_of_its_service(capsys):
+    LEVELS.take({"JOBS": "WARNING"})
+    SERVICE.set(Service.JOBS)
+    logs.operation(outcome="not to be seen", kind="query", ms=1.0)
+    SERVICE.set(Service.USERS)
+    logs.operation(outcome="to be seen", kind="query", ms=1.0)
 
-    with structlog.testing.capture_logs() as lines:
-        assert written(capsys, logs.operation, LINES[0]) == ""
-
-    assert lines == [LINES[0] | {"event": "operation", "log_level": "info"}]
+    said = capsys.readouterr().err
+    assert "outcome=to be seen" in said
+    assert "not to be seen" not in said
