@@ -1,14 +1,18 @@
 """Ids, rows, and the audience they are shown to."""
 
 import time
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import exists, literal, select, true
 from sqlalchemy.dialects import postgresql
 
 import schema.root  # noqa: F401  # every table is defined
+from loaders.compile import _text
+from models.accounts import shown
 from models.base import VIEWER, Audience, Base, uuid7
 from models.jobs import Category, Job
 from tests import make
@@ -86,3 +90,21 @@ def test_no_audience_but_its_client_sees_a_draft():
         Audience.MEMBER,
         Audience.ADMIN,
     }
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SHOWN if kind.seen_with], ids=lambda kind: kind.__name__)
+def test_what_is_seen_with_another_row_is_seen_by_just_those_who_see_that_one(kind):
+    column: Any = getattr(kind, kind.seen_with)
+    (foreign,) = column.foreign_keys
+    (parent,) = [one for one in SHOWN if one.__table__ is foreign.column.table]
+
+    for audience in Audience:
+        through = shown(audience, exists().where(parent.id == column, parent.seen_by(Audience.MEMBER)))
+        assert written(kind.seen_by(audience)) == written(through)
+    # Nobody who is signed out has come from such a row, and an administrator may come from any.
+    assert written(parent.seen_by(Audience.PUBLIC)) == written(literal(False))
+    assert written(parent.seen_by(Audience.ADMIN)) == written(true())
+
+
+def written(condition: Any) -> str:
+    return _text(select(condition))
