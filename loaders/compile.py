@@ -741,6 +741,8 @@ def _place(text: str, kind: Any) -> str:
             return f"(extract(epoch from {text}) * 1000000)::bigint::text"
         case "UUID":
             return _hexadecimal(text)
+        case "int":
+            return f"{text}::text"
         case "str":
             return f"encode(convert_to({text}, 'UTF8'), 'hex')"
     raise AssertionError(kind)

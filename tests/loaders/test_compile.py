@@ -1,10 +1,12 @@
 """One operation is one statement, and its bytes are those of the ordinary way."""
 
+from contextlib import aclosing
 from typing import Any
 
 import orjson
 import pytest
 
+import resolvers.proposals
 from loaders.compile import Statement, statement
 from models.accounts import ItemKind, ItemWords, ProfileItem
 from models.base import Audience
@@ -15,9 +17,10 @@ from ops.transport.operations import Operations
 from schema.limits import Limits
 from schema.plans import Planner
 from schema.root import build
-from schema.scalars import id_of
+from schema.scalars import id_of, key_of
 from tests import make
 from tests.loaders.counting import statements
+from tests.resolvers.test_activity import Following
 
 LONG = "a" * 70
 NASTY = "".join(map(chr, range(1, 33))) + '"\\/\x7f\u00e9\u2028\u2029\ufeff\U0001f600 end'
@@ -360,3 +363,25 @@ async def test_lists_on_a_profile_keep_their_order(both, keep, people):
 
     assert went == "compiled"
     assert sum(len(node["items"]) for node in answer["data"]["freelancers"]["nodes"]) == 9
+
+
+async def test_what_is_asked_of_a_row_that_an_event_shows_is_one_statement(house, people, scene, as_):
+    operations = Operations(build(), Limits())
+    text = """subscription ($id: ID!) {
+        proposalChanged(jobId: $id) { kind proposal { id state freelancer { fullName } milestones { position } } }
+    }"""
+    operation = operations.prepare(Asked(text, {"id": scene["job"]}, None, {}))
+
+    async with aclosing(operations.listen(operation, as_(people.client))) as news:
+        following = Following(house, news)
+        await following.begun()
+        with statements(house) as sent:
+            withdrawn = key_of("proposal", scene["proposal"])
+            await resolvers.proposals.withdraw(as_(people.freelancer), proposal_id=withdrawn)
+            answer = orjson.loads(orjson.dumps(await following.heard()))
+
+    told = answer["data"]["proposalChanged"]
+    assert (told["kind"], told["proposal"]["state"]) == ("PROPOSAL_WITHDRAWN", "WITHDRAWN")
+    assert len(told["proposal"]["milestones"]) == 2
+    assert operations.taken == {"row": 1}
+    assert sum("convert_to" in one for one in sent) == 1
