@@ -140,6 +140,8 @@ SERVICES: Mapping[type, Service] = {
     ContractMutations: Service.CONTRACTS,
     ContractSubscriptions: Service.CONTRACTS,
     PaymentSubscriptions: Service.PAYMENTS,
+    ConnectsQueries: Service.CONNECTS,
+    ConnectsMutations: Service.CONNECTS,
     TransferMutations: Service.PAYMENTS,
     AuditQueries: Service.PAYMENTS,
     MediaMutations: Service.MEDIA,
@@ -159,6 +161,8 @@ FILES = dict.fromkeys(("readFile", "uploadFile", "describeFiles"), Service.MEDIA
 
 def commands() -> dict[str, Service]:
     """Everything that can be asked, by the service it belongs to."""
+    loose = {base for kind in (Query, Mutation, Subscription) for base in kind.__bases__} - set(SERVICES)
+    assert not loose, f"SERVICES does not say which service these belong to: {loose}"
     found = dict(FILES)
     for kind, service in SERVICES.items():
         declared: Any = kind.__strawberry_definition__  # type: ignore[attr-defined]  # strawberry put it there
@@ -191,6 +195,7 @@ def _called(resolver: Any) -> set[str]:
 
 def build() -> strawberry.Schema:
     """Put the schema together."""
+    commands()
     schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
