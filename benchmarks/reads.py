@@ -146,6 +146,7 @@ class Asker:
             for number, amount in enumerate(("100.00", "250.50", "49.50"))
         ]
         said = {
+            "idempotencyKey": f"{turn} {at}",
             "jobId": f"job_{job.hex}",
             "coverLetter": "I have done this before and would gladly do it again.",
             "duration": "ONE_TO_THREE_MONTHS",

@@ -13,6 +13,10 @@ JOBS_EACH, POPULAR, OFFERS, OFFERS_POPULAR, HIRED = 40, 10, 3, 23, 10
 WRITERS = 100
 """Freelancers who have not proposed anything yet: whoever measures proposing does it in their names."""
 
+INVITED = 100_000
+"""About how many proposals may be made: whoever writes is invited to the job, so that proposing is what is measured,
+and not paying for it."""
+
 BEGAN_MS = 1_780_000_000_000
 CITIES = ["Lisbon", "Zürich", "São Paulo", "Osaka", "Nairobi", "Kraków", "Montréal"]
 
@@ -54,6 +58,11 @@ select pg_temp.town_id(3, n), pg_temp.town_id(1, n / {popular} % {clients}), cat
     now() - interval '1 day' - n * interval '1 second', now() - interval '1 day' - n * interval '1 second',
     now() + interval '29 days', 1
 from generate_series(0, {jobs} - 1) n, (select id from categories order by name limit 1) category;
+
+insert into invitations (id, job_id, freelancer_id, invited_at)
+select distinct on (2, 3) gen_random_uuid(), pg_temp.town_id(3, at * 7919 % {jobs}),
+    pg_temp.town_id(1, {accounts} - {writers} + (turn * 31 + at) % {writers}), now()
+from generate_series(0, {jobs} - 1) at, generate_series(0, {turns}) turn;
 
 insert into job_skills (job_id, skill_id)
 select pg_temp.town_id(3, n), skill.id
@@ -109,6 +118,7 @@ class Town:
         """Let everybody come to live here, and let the database know its neighbours."""
         cities = f"array{CITIES}"
         sizes = {"accounts": self.accounts, "clients": self.clients, "jobs": self.jobs, "writers": WRITERS}
+        sizes["turns"] = min(WRITERS - 1, INVITED // self.jobs)
         shares = {"popular": POPULAR, "offers": OFFERS, "offers_popular": OFFERS_POPULAR, "hired": HIRED}
         await line.execute(IDS.format(began=BEGAN_MS))
         await line.execute(STEPS.format(cities=cities, **sizes, **shares))
