@@ -55,6 +55,8 @@ SAMPLES = 10
 """How many requests of each kind are compared, byte by byte."""
 DIFFERENT = 500
 """How many different requests of each kind are asked in turn."""
+VIEWERS = 50
+"""How many people read what is theirs, again and again."""
 WRITES_A_SECOND_MAX = 8_000
 PAGES = (1, 10, 50, 100)
 
@@ -124,13 +126,13 @@ class Asker:
 
     def offers(self, first: int) -> str:
         """A job's proposals, those who made them and what they are made of, for its client."""
-        job = self.random.randrange(self.town.jobs // POPULAR) * POPULAR
+        job = self._viewer() * POPULAR
         token = self.token(self.town.client_of(job))
         return self._line(token, "Offers", OFFERS, id=f"job_{self.town.job(job).hex}", first=first)
 
     def contracts(self, first: int) -> str:
         """One's contracts with their milestones, and how many they are."""
-        return self._line(self.token(self.random.randrange(self.town.clients)), "Contracts", CONTRACTS, first=first)
+        return self._line(self.token(self._viewer()), "Contracts", CONTRACTS, first=first)
 
     def introspection(self, _: int) -> str:
         """What a development tool asks first."""
@@ -154,6 +156,9 @@ class Asker:
             "milestones": parts,
         }
         return self._line(self.token(self.town.writer((turn * 31 + at) % 100)), "Submit", SUBMIT, input=said)
+
+    def _viewer(self) -> int:
+        return self.random.randrange(min(VIEWERS, self.town.clients))
 
     def _any_job(self) -> Any:
         return self.town.job(self.random.randrange(self.town.jobs))
@@ -238,7 +243,7 @@ class Bench:
             after = cpu(server.process.pid), cpu(self.postgres)
         assert said.errors == 0, f"{server.name}: {said.errors} of {said.requests} failed"
         assert make is not Asker.submit or said.requests < count, "more was written than there was to write"
-        mine, theirs = ((now - then) / said.requests * 1e3 for now, then in zip(after, before, strict=True))
+        mine, theirs = ((now - then) / max(1, said.requests) * 1e3 for now, then in zip(after, before, strict=True))
         return Measured(said, mine, theirs)
 
     def turns(self, make: Make, page: int, seconds: int, rounds: int) -> dict[str, list[Measured]]:
@@ -390,7 +395,7 @@ def report(title: str, found: dict[str, list[Measured]]) -> None:
             statistics.median(values)
             for values in zip(*((o.said.p50_ms, o.said.p99_ms, o.server_ms, o.postgres_ms) for o in turns), strict=True)
         )
-        ratio = "" if name == "limit" else f"{rates[name] / rates['limit']:.2f}"
+        ratio = "" if name == "limit" or not rates.get("limit") else f"{rates[name] / rates['limit']:.2f}"
         print(
             f"| {title} | {name} | {rates[name]:,.0f} | {p50:.2f} | {p99:.2f} | {mine:.3f} | {theirs:.3f} | {ratio} |"
         )
