@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, Text, bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, Uuid, bindparam, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models.activity import Event, StreamHead
+from models.activity import Event
 from models.errors import BY_CONSTRAINT, Busy
 
 CONTENTION = {"55P03", "40P01", "40001", "57014"}
@@ -22,14 +21,34 @@ AWAY = ("08", "53300", "57P01", "57P02", "57P03")
 CUT = ("08", "57P01", "57P02")
 """How SQLSTATEs begin that tell of a connection lost on the way, by a server that stops or has crashed."""
 
-EVENTS_AT_ONCE = 5_000
-"""Events written by one statement."""
-
 CALL = text(
     "INSERT INTO queue.pgqueuer (priority, entrypoint, status) SELECT 0, chore, 'queued' FROM unnest(:chores) AS chore"
 ).bindparams(bindparam("chores", type_=ARRAY(Text)))
 
-EVENT_COLUMNS = [column.key for column in Event.__table__.columns]
+TELL = text("""
+WITH heads AS (
+    INSERT INTO stream_heads (stream, sequence)
+    SELECT stream, more FROM unnest(:names, :counts) AS grown (stream, more)
+    ON CONFLICT (stream) DO UPDATE SET sequence = stream_heads.sequence + excluded.sequence
+    RETURNING stream, sequence
+)
+INSERT INTO events (id, stream, sequence, kind, subject, subject_id, actor_id, at)
+SELECT told.id, stream, heads.sequence - told.later, told.kind, told.subject, told.subject_id, told.actor_id, told.at
+FROM unnest(:ids, :streams, :later, :kinds, :subjects, :subject_ids, :actor_ids, :ats)
+    AS told (id, stream, later, kind, subject, subject_id, actor_id, at)
+JOIN heads USING (stream)
+RETURNING id, sequence
+""").bindparams(
+    *(bindparam(name, type_=ARRAY(Text)) for name in ("names", "streams", "kinds", "subjects")),
+    *(bindparam(name, type_=ARRAY(BigInteger)) for name in ("counts", "later")),
+    *(bindparam(name, type_=ARRAY(Uuid)) for name in ("ids", "subject_ids", "actor_ids")),
+    bindparam("ats", type_=ARRAY(DateTime(timezone=True))),
+)
+"""Numbers events and writes them, `later` saying how many of the same stream come after each.
+
+It has ten parameters, however many they are: a statement has no more than 32 767. The heads are taken in the order of
+`names`.
+"""
 
 
 class UnitOfWork(AsyncSession):
@@ -61,25 +80,24 @@ class UnitOfWork(AsyncSession):
         """
         if not self.events:
             return
-        counts = Counter(event.stream for event in self.events)
+        events, counts = self.events, Counter(event.stream for event in self.events)
         names = sorted(counts)
-        # Two parameters, however many streams: a statement has no more than 32 767. Postgres takes them in their order.
-        told = (
-            bindparam("names", names, ARRAY(Text)),
-            bindparam("counts", [counts[name] for name in names], ARRAY(BigInteger)),
-        )
-        grown = insert(StreamHead).from_select(["stream", "sequence"], select(*map(func.unnest, told)))
-        grown = grown.on_conflict_do_update(
-            index_elements=[StreamHead.stream], set_={"sequence": StreamHead.sequence + grown.excluded.sequence}
-        )
-        numbered = await self.execute(grown.returning(StreamHead.stream, StreamHead.sequence))
-        last = {row.stream: row.sequence for row in numbered}
-        for event in self.events:
+        told: dict[str, list[Any]] = {"names": names, "counts": [counts[name] for name in names], "later": []}
+        for event in events:
             counts[event.stream] -= 1
-            event.sequence = last[event.stream] - counts[event.stream]
-        rows = [{name: getattr(event, name) for name in EVENT_COLUMNS} for event in self.events]
-        for at in range(0, len(rows), EVENTS_AT_ONCE):
-            await self.execute(insert(Event), rows[at : at + EVENTS_AT_ONCE])
+            told["later"].append(counts[event.stream])
+        told |= {
+            "ids": [event.id for event in events],
+            "streams": [event.stream for event in events],
+            "kinds": [event.kind.value for event in events],
+            "subjects": [event.subject for event in events],
+            "subject_ids": [event.subject_id for event in events],
+            "actor_ids": [event.actor_id for event in events],
+            "ats": [event.at for event in events],
+        }
+        numbers = {row.id: row.sequence for row in await self.execute(TELL, told)}
+        for event in events:
+            event.sequence = numbers[event.id]
 
 
 @contextmanager
