@@ -40,6 +40,9 @@ LINE_SETTINGS = {
 PREPARED_MAX = 100
 """Statements that one line keeps prepared; the least recently used are forgotten first."""
 
+PREPARED_CHARS_MAX = 1_000_000
+"""What the texts of these come to at most: Postgres remembers more of a long one."""
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
@@ -49,6 +52,7 @@ class Line:
 
     connection: Connection
     prepared: "OrderedDict[str, PreparedStatement[asyncpg.Record]]" = field(default_factory=OrderedDict)
+    chars: int = 0
     made: int = 0
 
     async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
@@ -62,8 +66,10 @@ class Line:
         self.made += 1
         # Without a name it would be parsed and planned for each of its values.
         known = self.prepared[text] = await self.connection.prepare(text, name=f"kept_{self.made}")
-        if len(self.prepared) > PREPARED_MAX:
-            self.prepared.popitem(last=False)
+        self.chars += len(text)
+        while len(self.prepared) > PREPARED_MAX or (self.chars > PREPARED_CHARS_MAX and len(self.prepared) > 1):
+            forgotten, _ = self.prepared.popitem(last=False)
+            self.chars -= len(forgotten)
         return await known.fetchval(*arguments)
 
 
@@ -95,6 +101,7 @@ class Lines:
             return await line.value(text, arguments, keep=keep)
         except asyncpg.InvalidCachedStatementError:
             line.prepared.clear()
+            line.chars = 0
             raise
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise Busy from error

@@ -10,7 +10,7 @@ import pytest
 from loaders.compile import Statement
 from models.base import Audience
 from models.errors import Busy
-from ops.database import PREPARED_MAX, Lines
+from ops.database import PREPARED_CHARS_MAX, PREPARED_MAX, Lines
 from ops.transport.asked import Asked
 from ops.transport.compiled import KEPT_BYTES_MAX, NEW_BYTES_MAX, STATEMENTS_MAX, Planned, Shelf
 from ops.transport.operations import Operations
@@ -133,6 +133,15 @@ async def test_what_is_prepared_is_bounded(lines):
     (line,) = lines._idle
     assert len(line.prepared) == PREPARED_MAX
     assert await line.connection.fetchval("select count(*) from pg_prepared_statements") <= PREPARED_MAX + 1
+
+
+async def test_what_is_prepared_is_bounded_in_length_too(lines):
+    for number in range(30):
+        await lines.value(f"select {number} /* {'x' * 100_000} */", [], keep=True)
+
+    (line,) = lines._idle
+    assert line.chars == sum(map(len, line.prepared)) <= PREPARED_CHARS_MAX
+    assert 5 < len(line.prepared) < 10
 
 
 async def test_whoever_does_not_wait_any_longer_takes_nobodys_turn(lines):
