@@ -79,6 +79,11 @@ class Figures:
         errors = said.get("errors")
         self.outcomes["errors" if errors else "full" if _tells(said.get("data")) else "empty"] += 1
 
+    def add(self, other: "Figures") -> None:
+        """Count those as well."""
+        self.cases += other.cases
+        self.outcomes += other.outcomes
+
     @property
     def fine(self) -> int:
         """How many answers had no errors."""

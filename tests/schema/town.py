@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from schema.limits import Limits
 from schema.scalars import id_of
 from tests.make.crowd import CATALOGUE, Crowd, Viewer, crowd
 from tests.schema.authors import Case, Stock, case, deed
-from tests.schema.differ import Differ
+from tests.schema.differ import Differ, Figures
 
 IDS_AT_ONCE, CURSORS_ENOUGH = 100, 40
 HERE = "HERE"
@@ -45,6 +45,10 @@ class Town:
     stock: Stock
     seed: int
     now: datetime
+    figures: Figures = field(default_factory=Figures)
+    """What the cases were like that were asked so far."""
+    compiled: int = 0
+    """How many of them were answered by one statement each."""
 
     def case(self, number: int) -> Case:
         """The case of this number."""
@@ -60,10 +64,10 @@ class Town:
 
     async def ask(self, case: Case, *, compiled: bool) -> bytes:
         """Ask something in one of the two ways, and give the bytes that are sent."""
-        asked, failed = Asked(case.document, case.values, case.name, {}), self.operations.taken["failed"]
+        asked, failed = Asked(case.document, case.values, case.name, {}), failed_of(self.operations)
         answer = await answered(self.operations, self.house, self.viewers[case.viewer], asked, compiled=compiled)
         # Whoever asks is answered in the ordinary way then, and sees nothing of it; we do.
-        return answer if self.operations.taken["failed"] == failed else b"(failed, and so ordinary) " + answer
+        return answer if failed_of(self.operations) == failed else b"(failed, and so ordinary) " + answer
 
     def differ(self) -> Differ:
         """Somebody who asks both ways."""
@@ -91,6 +95,16 @@ async def settled(settings: Settings, seed: int, like: Town | None = None) -> As
 def compiled_of(operations: Operations) -> int:
     """How many operations were answered the short way so far."""
     return operations.taken["compiled"]
+
+
+def shown_of(operations: Operations) -> int:
+    """How many rows that were changed were shown by one statement so far."""
+    return operations.taken["row"]
+
+
+def failed_of(operations: Operations) -> int:
+    """How often a statement failed, where the ordinary way had an answer after all."""
+    return operations.taken["failed"] + operations.taken["row failed"]
 
 
 async def answered(operations: Operations, house: House, viewer: Viewer, asked: Asked, *, compiled: bool) -> bytes:
