@@ -10,6 +10,7 @@ import media.shelf
 import resolvers.media
 from media.kinds import GROUPS
 from media.shelf import SMALL_BYTES
+from models.control import Desired, Kind
 from models.errors import Busy
 from models.media import LINK_SECONDS, UploadGroup
 from tests.media import files
@@ -479,3 +480,53 @@ def test_every_status_is_for_a_refusal_of_its_own():
 
     for at, kind in enumerate(kinds):
         assert not any(issubclass(kind, before) for before in kinds[:at]), kind
+
+
+# What stands before it
+
+
+@pytest.fixture
+def wanted(site):
+    """Want something of the gate, and take it back at the end."""
+
+    def obey(line_most=0, **rulings):
+        found = {(Kind[name], subject): value for name, (subject, value) in rulings.items()}
+        site.house.gate.obey(Desired(1, found), line_most)
+
+    yield obey
+    site.house.gate.obey(Desired(), 1_000)
+
+
+async def test_while_files_are_frozen_nothing_is_carried_not_even_what_is_at_hand(site, icon, wanted):
+    assert (await site.get(ICON)).content == icon
+    wanted(FROZEN=("MEDIA", True))
+
+    answers = [await site.get(ICON), await site.get("/describe"), await site.deliver("icons", "x", files.png())]
+
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert {answer.json()["code"] for answer in answers} == {"SERVICE_FROZEN"}
+    assert {answer.headers["retry-after"] for answer in answers} == {"5"}
+    wanted()
+    assert (await site.get(ICON)).content == icon
+
+
+async def test_a_way_of_carrying_files_is_taken_away_alone(site, icon, wanted):
+    wanted(DELETED=("uploadFile", True))
+
+    refused = await site.deliver("icons", "x", files.png())
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "COMMAND_DISABLED")
+    assert (await site.get(ICON)).content == icon
+
+
+async def test_where_there_is_no_room_the_next_is_refused_at_once(site, wanted):
+    wanted(THREADS=("MEDIA", 1))
+    assert site.house.gate.enter(frozenset({"uploadFile"})) is None
+    try:
+        refused = await site.get("/describe")
+    finally:
+        site.house.gate.leave(frozenset({"uploadFile"}))
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "OVERLOADED")
+    assert (await site.get("/describe")).status_code == 200
+    assert site.house.gate.running == 0

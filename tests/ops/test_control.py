@@ -31,6 +31,7 @@ from models.jobs import OPEN_DAYS
 from ops import control, logs
 from ops.app import House
 from ops.control import Agent
+from ops.health import Health
 from tests import make
 
 JOB, JOBS, SIGN_IN = frozenset({"publishJob"}), frozenset({"jobs"}), frozenset({"signIn"})
@@ -315,3 +316,27 @@ async def test_what_a_newer_release_wanted_is_passed_over(begin, keep, ctx):
     node = await begin()
 
     assert node.house.tuning.config[OPEN_DAYS] == 30
+
+
+async def test_frozen_wholly_a_node_is_unready_and_started_again_it_is_ready(begin, ctx):
+    node = await begin()
+    health = Health(node.house.database, None, node.house.depot.storage, node)
+    assert await health.problems() == []
+
+    await resolvers.control.freeze(ctx, Order(), service=Service.ALL)
+    assert await health.problems() == ["frozen"]
+    await resolvers.control.start(ctx, Order(), service=Service.ALL)
+    assert await health.problems() == []
+
+
+async def test_control_needs_no_place_in_a_pool_that_is_full(begin, ctx, house):
+    node = await begin()
+    await resolvers.control.set_max_db_connections(ctx, Order(), connections=1)
+    async with node.house.database.reading() as kept:
+        await kept.execute(sa.text("select 1"))
+
+        message = await resolvers.control.set_max_threads(ctx, Order(), service=Service.JOBS, most=2)
+
+    assert (await said_of(house, message))["node/0"].state is AckState.APPLIED
+    assert node.house.database_for(frozenset({"setMaxThreads", "control"})) is node.house.reserve
+    assert node.house.database_for(frozenset({"control", "jobs"})) is node.house.database
