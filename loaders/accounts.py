@@ -177,7 +177,9 @@ async def lock_throttles(session: AsyncSession, subjects: Sequence[str], at: dat
     names = sorted(subjects)
     clean = {"failures": 0, "last_at": at, "forgiven_at": at}
     new = insert(Throttle).values([{"subject": name} | clean for name in names])
-    await session.execute(new.on_conflict_do_nothing())
+    # One that is there already is written over with itself, which holds it: else a sweeper might take it before we do.
+    held = new.on_conflict_do_update(index_elements=[Throttle.subject], set_={"subject": new.excluded.subject})
+    await session.execute(held)
     query = select(Throttle).where(Throttle.subject.in_(names)).order_by(Throttle.subject)
     return list(await session.scalars(query.with_for_update()))
 

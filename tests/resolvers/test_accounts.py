@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from starlette.requests import HTTPConnection
 
 import resolvers.accounts
 from models.accounts import (
@@ -42,6 +41,7 @@ from models.accounts import (
 from models.activity import EventKind, wallet_stream
 from models.config import Config
 from models.errors import Forbidden, Invalid, NotFound, Stale, Unauthenticated
+from ops.transport.http import Caller
 from resolvers.accounts import SignedIn
 from resolvers.context import Context
 from tests import make
@@ -76,9 +76,8 @@ def accepted(house):
     """Whether the house still lets in whoever comes with the access token of this sign-in."""
 
     async def comes_in(signed_in: SignedIn) -> bool:
-        scope = {"type": "http", "headers": [], "client": (HOME, 1)}
         try:
-            ctx = await house.context_for(HTTPConnection(scope), f"Bearer {signed_in.access_token}")
+            ctx = await house.context_for(Caller(HOME, ""), f"Bearer {signed_in.access_token}")
         except Unauthenticated:
             return False
         return bool(ctx.me.id == signed_in.account.id)

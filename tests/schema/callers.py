@@ -18,6 +18,7 @@ from models.machines import Machine
 from models.media import Upload, UploadGroup, UploadWords, Usage
 from models.payments import FUNDS, Payment, PaymentRequest
 from models.proposals import Proposal, ProposalState
+from models.transfers import Transfer
 from ops.app import House, wall_clock
 from resolvers.context import Context
 from schema.scalars import id_of
@@ -51,6 +52,7 @@ class Scene:
     change: Change
     item: ProfileItem
     upload: Upload
+    transfer: Transfer
     control: Control
     message: ControlMessage
     machine: Machine
@@ -120,7 +122,8 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
     item = ProfileItem.put(profile, ItemKind.EDUCATION, ItemWords("Master"), count=0)  # type: ignore[arg-type]
     words = UploadWords(UploadGroup.PHOTOS, "me.png", 1_000)
     upload = Upload.request(people.freelancer, words, Usage(0, 0), at=now, config=Config())
-    await keep(*sessions.values(), upload)
+    transfer = make.transfer(people.client)
+    await keep(*sessions.values(), upload, transfer)
     await keep(token, job, draft, filled, proposal, accepted, contract, milestone, item)
     await keep(working, handed_in, owed, termination, change)
     await keep(request)
@@ -164,6 +167,7 @@ async def scene(house: House, keep: Any, people: make.People) -> Scene:
         change,
         item,
         upload,
+        transfer,
         control,
         message,
         machine,

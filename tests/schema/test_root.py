@@ -37,6 +37,7 @@ node/request   null       =       =         PaymentRequest =        =
 node/payment   null       =       =         Payment     =           =
 node/session   null       =       =         Session     null        =
 node/item      ProfileItem =      =         =           =           =
+node/transfer  null       =       =         Transfer    null        Transfer
 node/upload    null       =       =         null        Upload      =
 node/control   null       =       =         =           =           Control
 node/message   null       =       =         =           =           ControlMessage
