@@ -49,7 +49,7 @@ def environment(database_url: str, redis_url: str, channel_prefix: str, home: Pa
         "WORKUP_LOG_JSON": "on",
         "WORKUP_HOME": str(home),
         "WORKUP_PAYMENTS_PROVIDER": "sandbox",
-        "WORKUP_SANDBOX_SECONDS": "1",
+        "WORKUP_SANDBOX_SECONDS": "3",
         "UPLOAD_USER": MACHINE[0],
         "UPLOAD_PASSWORD": MACHINE[1],
     }
