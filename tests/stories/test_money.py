@@ -11,7 +11,7 @@ import aiohttp
 import loaders.ledger
 from models.base import uuid7
 from models.ledger import InsufficientFunds, Journal
-from models.payments import ESCROW, FUNDS, RAIL
+from models.payments import EARNINGS, FUNDS, RAIL
 from ops.app import House, wall_clock
 from ops.settings import Settings
 from tests.make.ledger import Gift
@@ -138,7 +138,7 @@ async def test_everybody_who_sums_everything_while_money_moves_finds_the_same(si
 
     async def move(times: int) -> None:
         for _ in range(times):
-            source, target = dice.sample([kind.of(owner, "USD") for owner in owners for kind in (FUNDS, ESCROW)], 2)
+            source, target = dice.sample([kind.of(owner, "USD") for owner in owners for kind in (FUNDS, EARNINGS)], 2)
             cents = dice.randrange(1, 50)
             try:
                 await post((source, -cents), (target, cents))
@@ -146,13 +146,13 @@ async def test_everybody_who_sums_everything_while_money_moves_finds_the_same(si
                 continue
 
     async def read(at: int) -> list[tuple[int, int]]:
-        """What lies in funds and in escrow together, and all there is, as often as it can be asked."""
+        """What there is of funds and of earnings together, and all there is, as often as it can be asked."""
         found = []
         while not over.is_set():
             totals = (await root.on((site.a, site.b)[at % 2]).ask(TOTALS))["ledgerTotals"]["currencies"]
             (usd,) = [total for total in totals if total["currency"] == "USD"]
             kinds = {kind["kind"]: int(kind["balance"]) for kind in usd["kinds"]}
-            found.append((kinds["FUNDS"] + kinds.get("ESCROW", 0), int(usd["balance"])))
+            found.append((kinds["FUNDS"] + kinds.get("EARNINGS", 0), int(usd["balance"])))
         return found
 
     async with house.open(with_bell=False):
