@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+import loaders.audit
 import resolvers.accounts
 import resolvers.jobs
 import resolvers.proposals
@@ -127,10 +128,11 @@ class World:
 
 
 @pytest.fixture
-async def world(keep, as_, people):
+async def world(house, keep, as_, people):
     clients = [people.client, people.other_client, *(make.client() for _ in range(CLIENTS - 2))]
     freelancers = [make.freelancer() for _ in range(FREELANCERS)]
     await keep(*freelancers, *(profile for one in freelancers for profile in make.profiles(one)))
+    await make.connects(house, *freelancers)
     jobs = [make.job(clients[at % CLIENTS], words=make.job_words(freelancers_wanted=1 + at % 3)) for at in range(JOBS)]
     await keep(*jobs)
     return World(as_, people, clients, freelancers, jobs)
@@ -142,6 +144,8 @@ async def test_in_a_storm_there_are_only_refusals_and_everything_adds_up(world, 
     answers = sum(await asyncio.gather(*(Hand(world, number).work(until) for number in range(HANDS))), Counter[str]())
 
     await must_add_up(house)
+    async with house.database.reading() as session:
+        assert (await loaders.audit.audit(session)).wrong is None
     await told()
     # It was a storm: things were done, and people were in each other's way.
     assert answers["done"] > HANDS
