@@ -181,6 +181,8 @@ async def test_several_workers_settle_each_payment_once(people, paid, as_, amoun
 
 
 async def test_hot_accounts_are_folded_without_anybody_seeing_a_difference(house, people, give, as_, is_right):
+    # What people were granted when they came is another matter.
+    await resolvers.payments.fold(as_(None))
     for cents in (1, 2, 3):
         await give(FUNDS, people.client, cents)
 
@@ -188,7 +190,7 @@ async def test_hot_accounts_are_folded_without_anybody_seeing_a_difference(house
 
     assert folded == [3, 0]
     async with house.database.reading() as session:
-        assert await loaders.ledger.totals(session) == {"USD": 0}
+        assert set((await loaders.ledger.totals(session)).values()) == {0}
     await is_right()
 
 

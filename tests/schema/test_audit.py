@@ -30,11 +30,14 @@ async def test_everybody_gets_the_answer_in_the_table(row, stage):
 
 
 async def test_a_right_ledger_is_counted(house, people, ask):
+    before = (await ask(people.admin, AUDIT))["data"]["ledgerAudit"]
     await make.give(house, FUNDS, people.client.id, 5)
 
     found = (await ask(people.admin, AUDIT))["data"]["ledgerAudit"]
 
-    assert found == {"accounts": 2, "journals": 1, "entries": 2, "holds": 0, "wrong": None}
+    assert (before.pop("wrong"), found.pop("wrong")) == (None, None)
+    more = {name: found[name] - before[name] for name in found}
+    assert more == {"accounts": 2, "journals": 1, "entries": 2, "holds": 0}
 
 
 async def test_what_is_wrong_is_named(house, people, ask, owner):
@@ -60,7 +63,8 @@ async def test_totals_are_said_exactly_however_large(house, people, ask):
     for at in range(3):
         await make.give(house, FUNDS, people.client.id, 2**60 - at)
 
-    (total,) = (await ask(people.admin, TOTALS))["data"]["ledgerTotals"]["currencies"]
+    totals = (await ask(people.admin, TOTALS))["data"]["ledgerTotals"]["currencies"]
+    (total,) = [one for one in totals if one["currency"] == "USD"]
 
     much = str(3 * 2**60 - 3)
     assert total == {
