@@ -307,7 +307,7 @@ async def _hire(told: dict[str, str], people: list[Person]) -> None:
             job.publish(client, at=now, config=Config())
             work.add(job)
             await work.flush()
-            proposal = Proposal.submit(job, freelancer, _offer(), at=now)
+            proposal = Proposal.submit(job, freelancer, _offer(), invited=True, at=now)
             work.add(proposal)
             await work.flush()
             person.contract = Contract.begin(job, proposal, fees, at=now)

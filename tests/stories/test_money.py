@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -90,18 +91,18 @@ async def test_what_the_provider_decides_later_is_told_by_webhook_and_heard_in_t
         number = iter(range(1_000))
         await ear.opened(lambda: clara.does("deposit", **deposit("1.00", f"knock {next(number)}")))
         await ear.hears_up_to(await site.head(ear.stream))
-        before = (await wallet_of(clara))[0]
+        before = Decimal((await wallet_of(clara))[0])
         for method in ("delay", "repeat"):
             made = await clara.does("deposit", **deposit("20.00", method, f"sandbox-{method}"))
             assert made["state"] == "SUBMITTED"
         heard = [await ear.hears() for _ in range(2)]
 
         assert [event["kind"] for event in heard] == ["WALLET_CHANGED"] * 2
-        assert float(heard[-1]["wallet"]["funds"]["amount"]) == float(before) + 40
+        assert Decimal(heard[-1]["wallet"]["funds"]["amount"]) == before + 40
         failed = await clara.does("withdraw", **withdrawal("20.00", "w", "sandbox-delayed-failure"))
         assert failed["state"] == "SUBMITTED"
-        assert (await ear.hears())["wallet"]["funds"]["amount"] == heard[0]["wallet"]["funds"]["amount"]
-        assert (await ear.hears())["wallet"]["funds"]["amount"] == heard[-1]["wallet"]["funds"]["amount"]
+        assert Decimal((await ear.hears())["wallet"]["funds"]["amount"]) == before + 20
+        assert Decimal((await ear.hears())["wallet"]["funds"]["amount"]) == before + 40
         assert ear.is_silent
 
 
