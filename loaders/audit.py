@@ -109,6 +109,16 @@ REFERENCES: dict[str, str] = {
         WHERE r.state = 'PAID' AND (p.milestone_id, p.amount_cents, p.client_id, p.freelancer_id)
             IS DISTINCT FROM (r.milestone_id, r.amount_cents, r.client_id, r.freelancer_id)
     """,
+    "milestones that are owed and the requests to pay for them": """
+        SELECT NULL::bigint,
+            'milestone ' || coalesce(m.id, r.milestone_id) || ' is owed something else than its payment request says',
+            NULL::uuid, NULL::uuid, coalesce(m.owed, 0), coalesce(r.amount_cents, 0)
+        FROM (
+            SELECT id, accepted_cents AS owed FROM milestones WHERE state = 'ACCEPTED' AND waived_at IS NULL
+        ) m
+        FULL JOIN (SELECT * FROM payment_requests WHERE state = 'PENDING') r ON r.milestone_id = m.id
+        WHERE coalesce(m.owed, 0) <> coalesce(r.amount_cents, 0)
+    """,
     "transfers and what was moved for them": """
         SELECT e.number, 'transfer ' || t.id || ' moved something else than it says', a.id, t.journal_id,
             moved.cents, coalesce(e.amount, 0)

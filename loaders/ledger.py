@@ -126,15 +126,16 @@ async def accounts(session: AsyncSession, *keys: AccountKey, at: datetime) -> tu
 
     Their balances are those of the moment: to decide about an amount, post it and see.
     """
-    found = await _find(session, keys)
+    found = await find(session, keys)
     if missing := [key for key in dict.fromkeys(keys) if key not in found]:
         with in_our_words():
             await session.execute(_OPEN, _named(missing) | _new(missing) | {"at": at})
-        found |= await _find(session, missing)
+        found |= await find(session, missing)
     return tuple(found[key] for key in keys)
 
 
-async def _find(session: AsyncSession, keys: Sequence[AccountKey]) -> dict[AccountKey, LedgerAccount]:
+async def find(session: AsyncSession, keys: Sequence[AccountKey]) -> dict[AccountKey, LedgerAccount]:
+    """Those of the accounts known by these keys that are there."""
     by_name = {(key.kind.name, key.owner_id, key.currency): key for key in keys}
     with in_our_words():
         rows = await session.scalars(_FIND, _named(list(by_name.values())))

@@ -331,3 +331,17 @@ async def test_totals_are_of_every_kind_and_sum_to_nothing(world, house, people)
     assert (kinds["PENDING"].balance, kinds["EARNINGS"].balance, kinds["FEES"].balance) == (18_00, 27_00, 6_00)
     assert (kinds["FUNDS"].held, kinds["FUNDS"].accounts) == (10_00, 1)
     assert world.contract.client_id == people.client.id
+
+
+async def test_what_is_owed_is_asked_for(world, look, keep, change):
+    milestone = await keep(make.milestone(world.contract, MilestoneState.ACCEPTED, position=1, cents=20_00))
+    wrong = (await look()).wrong
+    assert str(milestone.id) in wrong.problem
+    assert (wrong.expected, wrong.found) == (20_00, 0)
+
+    await keep(make.request(milestone, world.contract))
+    assert (await look()).wrong is None
+
+    await change("UPDATE milestones SET waived_at = now() WHERE id = :id", id=milestone.id)
+    wrong = (await look()).wrong
+    assert (wrong.expected, wrong.found) == (0, 20_00)
