@@ -13,18 +13,17 @@ from uuid import UUID
 import asyncpg
 from argon2 import PasswordHasher
 
-import loaders.ledger
 from models.accounts import Account, ClientProfile, FreelancerProfile, ProfileItem
 from models.activity import Event, StreamHead
 from models.base import Base
 from models.connects import Allowance, Lot, Movement
-from models.contracts import Contract, Milestone
+from models.contracts import Change, Contract, Milestone, Termination
 from models.jobs import Invitation, Job, JobSkill
-from models.ledger import Journal, LedgerAccount
-from models.payments import TariffKind
+from models.payments import Payment, PaymentRequest, TariffKind
 from models.proposals import Proposal, ProposalAttachment, ProposalMilestone
 from models.transfers import Transfer
 from ops.demo import PASSWORD, cast, plot
+from ops.demo.books import Books
 from ops.demo.world import SEED, World
 
 CONNECT_SECONDS = 30.0
@@ -40,12 +39,15 @@ TABLES: tuple[type[Base], ...] = (
     ProposalAttachment,
     Contract,
     Milestone,
-    LedgerAccount,
+    Change,
+    Termination,
     Allowance,
     Lot,
     Transfer,
     Movement,
     Invitation,
+    Payment,
+    PaymentRequest,
     StreamHead,
     Event,
 )
@@ -67,10 +69,9 @@ async def seed(database_url: str, *, now: datetime | None = None) -> bool:
                 return False
             world = await _world(connection, now)
             await _fill(world)
+            await _post(connection, world.books, now)
             for table in TABLES:
                 await _copy(connection, table, world.rows[table])
-                if table is LedgerAccount:
-                    await _post(connection, world.journals)
     finally:
         await connection.close()
     return True
@@ -126,11 +127,11 @@ async def _copy(connection: "asyncpg.Connection[asyncpg.Record]", table: type[Ba
     await connection.copy_records_to_table(table.__tablename__, records=records, columns=columns)
 
 
-async def _post(connection: "asyncpg.Connection[asyncpg.Record]", journals: Sequence[Journal]) -> None:
-    """Post everything that moved, in the order in which it did, by the function that everybody posts with."""
-    posting = loaders.ledger.posting(*sorted(journals, key=lambda journal: journal.at))
-    places = ", ".join(f"${place}" for place in range(1, len(posting) + 1))
-    await connection.execute(f"SELECT ledger_post({places})", *posting.values())
+async def _post(connection: "asyncpg.Connection[asyncpg.Record]", books: Books, now: datetime) -> None:
+    """Let the ledger write what moved, as it does for everybody."""
+    for function, told in (("ledger_open", books.opening(now)), ("ledger_post", books.posting())):
+        places = ", ".join(f"${place}" for place in range(1, len(told) + 1))
+        await connection.execute(f"SELECT {function}({places})", *told)
 
 
 def _plain(value: Any) -> Any:

@@ -85,3 +85,16 @@ ATTACHMENTS = (
     ("Sketch of the solution", "sketch.png"),
     ("Sample of my work", "sample.pdf"),
 )
+
+SUBMISSIONS = (
+    "Here it is, with the notes we talked about. Tell me what you would change.",
+    "Done, a day early. I left the two open questions as comments.",
+    "This part is complete and tested; the next one can begin whenever you like.",
+    "All that was asked for, and a short page on how to go on from here.",
+)
+
+FAREWELLS = (
+    "We have stopped the project on our side. Thank you for the work so far.",
+    "The plans have changed so much that we would rather begin anew later.",
+    "We have hired somebody for this, and will go on ourselves.",
+)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from models.contracts import ContractState, MilestoneState
+from models.contracts import ContractState, Milestone, MilestoneState
 from models.jobs import OPEN_DAYS, WARNING_DAYS, JobState
 from models.proposals import ProposalState
 from ops.demo import letters, purses, wording
@@ -49,6 +49,9 @@ FRESH_DAYS, STALE_DAYS = 0.02, 28.9
 
 RENEWED_DAYS = (31, 48)
 """How long ago those were published that were renewed before their time was over."""
+
+WAITED_DAYS = 10
+"""How long ago work was handed in, at most, that waits for an answer."""
 
 PENDING, ACCEPTED, REJECTED, WITHDRAWN = ProposalState
 ACTIVE, COMPLETED, TERMINATED = ContractState
@@ -337,11 +340,30 @@ class Scene:
         goals = self._goals(len(agreement.milestones))
         ends = world.now if ending is ACTIVE else world.between(at + (world.now - at) / 3, world.now)
         share = (ends - at) / (len(goals) + 1)
+        agreement.deposit(sum(milestone.gross_cents for milestone in agreement.milestones), at)
         for index, (milestone, goal) in enumerate(zip(agreement.milestones, goals, strict=True)):
             if goal is not MilestoneState.OPEN:
-                agreement.work(milestone, goal, world.between(at + share * index, at + share * (index + 1)))
-        if ending is not ACTIVE:
-            agreement.end(ending, ends)
+                self._bring(agreement, milestone, goal, at + share * index, at + share * (index + 1))
+        if ending is TERMINATED:
+            agreement.end_early(world.one(letters.FAREWELLS), world.between(ends - share / 2, ends), ends)
+
+    def _bring(
+        self, agreement: Agreement, milestone: Milestone, goal: MilestoneState, begins: datetime, ends: datetime
+    ) -> None:
+        """Bring a milestone as far as it is to get; what is owed in the end was not paid for in advance."""
+        world, quarter = self._world, (ends - begins) / 4
+        moments = [world.between(begins + quarter * at, begins + quarter * (at + 1)) for at in range(4)]
+        if goal is not MilestoneState.ACCEPTED:
+            agreement.fund(milestone, moments[0])
+        agreement.start(milestone, moments[1])
+        if goal is MilestoneState.IN_PROGRESS:
+            return
+        # Nobody waits longer for an answer than silence takes to accept.
+        waiting = goal is MilestoneState.IN_REVIEW
+        handed_in = world.between(max(moments[1], world.ago(WAITED_DAYS)), world.now) if waiting else moments[2]
+        agreement.submit(milestone, world.one(letters.SUBMISSIONS), handed_in)
+        if not waiting:
+            agreement.accept(milestone, moments[3])
 
     def _goals(self, count: int) -> list[MilestoneState]:
         """How far each milestone gets: all are paid in the end; before that, some, one is at hand, the rest wait."""
@@ -350,5 +372,7 @@ class Scene:
             return [done] * count
         number = self._count()
         stands = list(MilestoneState)[number % 4]
+        if self._plan.ending is TERMINATED and stands is MilestoneState.IN_REVIEW:
+            stands = MilestoneState.IN_PROGRESS
         paid = number % count
         return [done] * paid + [stands] + [waiting] * (count - paid - 1)

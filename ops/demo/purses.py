@@ -74,7 +74,7 @@ class Purse:
         self._issue(self._allowance.give(config=self._world.config), at)
 
     def _lose(self, lot: Lot, at: datetime) -> None:
-        expired = self._world.account(EXPIRED.of(None, CURRENCY), at)
+        expired = self._world.books.account(EXPIRED.of(None, CURRENCY), at)
         self._move(expire(lot, expired=expired, at=at), at)
         self._world.tell_wallet(self._account.id, None, at)
 
@@ -83,15 +83,15 @@ class Purse:
         world.keep(lot, at)
         if is_bought:
             self._pay_for(lot, at)
-        lot.purse = world.account(LOT.of(lot.id, CURRENCY), at)
+        lot.purse = world.books.account(LOT.of(lot.id, CURRENCY), at)
         lot.purse_id = lot.purse.id
         self._lots.append(lot)
-        issued = world.account(ISSUED.of(None, CURRENCY), at)
+        issued = world.books.account(ISSUED.of(None, CURRENCY), at)
         self._move(issue(lot, issued=issued, purse=lot.purse, at=at), at)
         world.tell_wallet(account.id, account.id if is_bought else None, at)
 
     def _move(self, moving: Moving, at: datetime) -> None:
-        self._world.post(moving.journal, at)
+        self._world.books.post(moving.journal)
         moving.movement.journal_id = moving.journal.id
         self._world.keep(moving.movement, at)
         by_purse = {lot.purse_id: lot for lot in self._lots}
@@ -102,7 +102,7 @@ class Purse:
     def pay(self, proposal: Proposal, at: datetime) -> None:
         """Pay for an offer; whoever has not enough has bought some just before."""
         self.stock_up(proposal.connects_cost, at)
-        spent = self._world.account(SPENT.of(None, CURRENCY), at)
+        spent = self._world.books.account(SPENT.of(None, CURRENCY), at)
         moving = spend(proposal, self._account.id, proposal.connects_cost, self._lots, spent=spent, at=at)
         self._move(moving, at)
         self._paid[proposal] = moving.journal
@@ -120,13 +120,16 @@ class Purse:
 
     def _pay_for(self, lot: Lot, at: datetime) -> None:
         world = self._world
-        funds, sales = world.account(FUNDS.of(self._account.id, MONEY), at), world.account(SALES.of(None, MONEY), at)
+        funds, sales = (
+            world.books.account(FUNDS.of(self._account.id, MONEY), at),
+            world.books.account(SALES.of(None, MONEY), at),
+        )
         sale = sell(lot, funds=funds, sales=sales, at=at, config=world.config)
         price = max(entry.amount for entry in sale.entries)
         if self._funds < price:
             self._deposit(at)
         self._funds -= price
-        world.post(sale, at)
+        world.books.post(sale)
 
     def _deposit(self, at: datetime) -> None:
         world, account = self._world, self._account
@@ -135,9 +138,8 @@ class Purse:
         world.keep(transfer, at)
         transfer.hear(Answer(Outcome.SUCCEEDED, reference=f"sandbox-{transfer.id.hex}"), at=at)
         keys = FUNDS.of(account.id, MONEY), RAIL.of(None, MONEY)
-        funds, rail = (world.account(key, at) for key in keys)
-        world.post(transfer.journal(purse=funds, rail=rail, at=at), at)
-        transfer.journal_id = world.journals[-1].id
+        funds, rail = (world.books.account(key, at) for key in keys)
+        transfer.journal_id = world.books.post(transfer.journal(purse=funds, rail=rail, at=at)).id
         self._funds += DEPOSIT_CENTS
         world.tell([account_stream(account.id)], EventKind.TRANSFER_SUCCEEDED, transfer, None, at)
         world.tell_wallet(account.id, None, at)

@@ -1,12 +1,34 @@
 """The life of one job: each deed goes through the rules and leaves the events that its resolver would leave."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
+import models.payments
 from models.accounts import Account
-from models.activity import JOBS_STREAM, EventKind, account_stream, contract_stream, job_stream, proposal_stream
-from models.contracts import Contract, ContractState, Milestone, MilestoneState
+from models.activity import (
+    JOBS_STREAM,
+    EventKind,
+    account_stream,
+    contract_stream,
+    job_stream,
+    proposal_stream,
+    wallet_stream,
+)
+from models.base import Identified, uuid7
+from models.contracts import (
+    Acceptance,
+    Change,
+    Contract,
+    Milestone,
+    MilestoneState,
+    Submission,
+    Termination,
+    TerminationDecision,
+)
 from models.jobs import Invitation, Job, JobSkill, JobWords
+from models.ledger import AccountKind, LedgerAccount
+from models.payments import EARNINGS, ESCROW, FEES, FUNDS, PENDING, RAIL, Payment, Wallet
 from models.proposals import (
     Proposal,
     ProposalAttachment,
@@ -15,11 +37,12 @@ from models.proposals import (
     ProposalState,
     ProposalWords,
 )
+from models.transfers import Answer, Outcome, Transfer, TransferWords
 from ops.demo.cast import Client, Worker
 from ops.demo.world import World
 
-ORDER = list(MilestoneState)
-"""Milestone states in the order in which work goes through them."""
+METHOD = "sandbox-succeed"
+"""Where the money of the demo comes from."""
 
 
 class Offer:
@@ -183,7 +206,8 @@ class Story:
         if self.job.is_filled:
             self._tell_job(EventKind.JOB_FILLED, by, at)
             self._reject_pending("Somebody else was hired.", by, at)
-        return Agreement(world, offer.worker, contract, milestones)
+        world.keep(contract.begun(by), at)
+        return Agreement(world, self.client, offer.worker, contract, milestones)
 
     def finish(self) -> None:
         """Keep the parts of the offers, now that nobody changes them any more."""
@@ -194,33 +218,118 @@ class Story:
 
 
 class Agreement:
-    """A contract and the work under it."""
+    """A contract, the work under it, and the money for it."""
 
-    def __init__(self, world: World, worker: Worker, contract: Contract, milestones: list[Milestone]) -> None:
+    def __init__(
+        self, world: World, client: Client, worker: Worker, contract: Contract, milestones: list[Milestone]
+    ) -> None:
         self.world = world
-        self.worker = worker
+        self.client = client.account
+        self.worker = worker.account
         self.contract = contract
         self.milestones = milestones
 
-    def work(self, milestone: Milestone, goal: MilestoneState, at: datetime) -> None:
-        """Begin a milestone, and bring it as far as it is to get.
+    def _account(self, kind: AccountKind, owner: Identified | None, at: datetime) -> LedgerAccount:
+        key = kind.of(owner.id if owner else None, self.contract.currency.value)
+        return self.world.books.account(key, at)
 
-        Reviewing and paying have no rules in the models yet, and leave no events.
-        """
-        milestone.start(self.contract, self.worker.account, at=at)
-        streams = [contract_stream(self.contract.id), account_stream(self.contract.client_id)]
-        self.world.tell(streams, EventKind.MILESTONE_STARTED, milestone, self.worker.account.id, at)
-        milestone.version += ORDER.index(goal) - ORDER.index(milestone.state)
-        milestone.state = goal
-        if goal is MilestoneState.IN_REVIEW:
-            milestone.review_ends_at = self.world.now + timedelta(days=7)
-        if goal in {MilestoneState.ACCEPTED, MilestoneState.PAID}:
-            milestone.accepted_cents, milestone.accepted_at = milestone.amount_cents, at
-        if goal is MilestoneState.PAID:
-            milestone.paid_at = at
+    def _tell(self, *changes: Change) -> None:
+        """Keep changes and tell them, as the resolvers do."""
+        others = {self.client.id: self.worker.id, self.worker.id: self.client.id}
+        for change in changes:
+            by = change.actor_id
+            told = [others[by]] if by in others else list(others)
+            streams = [contract_stream(self.contract.id), *map(account_stream, told)]
+            about = next((one for one in self.milestones if one.id == change.milestone_id), self.contract)
+            self.world.tell(streams, EventKind(change.kind.value), about, by, change.at)
+            self.world.keep(change, change.at)
 
-    def end(self, state: ContractState, at: datetime) -> None:
-        """End it, well or badly."""
-        self.contract.state = state
-        self.contract.ended_at = at
-        self.contract.version += 1
+    def _tell_wallets(self, by: Account | None, at: datetime, *owners: Account) -> None:
+        for owner in owners:
+            wallet: Any = Wallet(id=owner.id)
+            told = [wallet_stream(owner.id)]
+            self.world.tell(told, EventKind.WALLET_CHANGED, wallet, by.id if by else None, at)
+
+    def deposit(self, cents: int, at: datetime) -> None:
+        """Let the client bring money in."""
+        words = TransferWords(cents, METHOD, self.contract.currency)
+        made = Transfer.deposit(self.client, words, transfer_id=uuid7(), at=at, config=self.world.config)
+        transfer = self.world.keep(made, at)
+        transfer.hear(Answer(Outcome.SUCCEEDED, f"demo-{transfer.id.hex}"), at=at)
+        rail, funds = self._account(RAIL, None, at), self._account(FUNDS, self.client, at)
+        moved = models.payments.deposit(transfer, cents, rail=rail, funds=funds, at=at)
+        transfer.journal_id = self.world.books.post(moved).id
+        self.world.tell([account_stream(self.client.id)], EventKind.TRANSFER_SUCCEEDED, transfer, self.client.id, at)
+        self._tell_wallets(self.client, at, self.client)
+
+    def fund(self, milestone: Milestone, at: datetime) -> None:
+        """Let the client put money aside."""
+        cents, change = milestone.fund(self.contract, self.client, at=at)
+        funds, escrow = self._account(FUNDS, self.client, at), self._account(ESCROW, self.contract, at)
+        self.world.books.post(models.payments.fund(milestone, cents, funds=funds, escrow=escrow, at=at))
+        self._tell_wallets(self.client, at, self.client)
+        self._tell(change)
+
+    def start(self, milestone: Milestone, at: datetime) -> None:
+        """Let the freelancer begin."""
+        self._tell(milestone.start(self.contract, self.worker, at=at))
+
+    def submit(self, milestone: Milestone, message: str, at: datetime) -> None:
+        """Let the freelancer hand in."""
+        words = Submission(message)
+        self._tell(milestone.submit(self.contract, self.worker, words, at=at, config=self.world.config))
+
+    def accept(self, milestone: Milestone, at: datetime) -> None:
+        """Let the client accept: what lies in escrow is paid, and what does not is owed."""
+        changes = milestone.accept(self.contract, self.client, Acceptance(), self.milestones, at=at)
+        if milestone.is_covered(self.contract):
+            changes.append(self._pay(milestone, at))
+        else:
+            request, asked = milestone.request_payment(self.contract, self.client, at=at)
+            self.world.keep(request, at)
+            changes.append(asked)
+        if all(one.is_settled for one in self.milestones):
+            changes.append(self.contract.complete(self.client, at=at))
+        self._tell(*changes)
+
+    def _pay(self, milestone: Milestone, at: datetime) -> Change:
+        config, charge = self.world.config, self.contract.charge(milestone.amount_cents)
+        used, change = milestone.pay(self.contract, self.client, at=at)
+        made = self.contract.payment(charge, milestone_id=milestone.id, at=at, config=config)
+        payment = self.world.keep(made, at)
+        escrow, pending = self._account(ESCROW, self.contract, at), self._account(PENDING, self.worker, at)
+        fees = self._account(FEES, None, at)
+        moved = models.payments.pay(
+            "RELEASE", payment, charge, sources=[(escrow, used)], pending=pending, fees=fees, at=at
+        )
+        payment.journal_id = self.world.books.post(moved).id
+        self._tell_wallets(self.client, at, self.client, self.worker)
+        if payment.available_at <= self.world.now:
+            self._settle(payment)
+        return change
+
+    def _settle(self, payment: Payment) -> None:
+        """Let some days pass, after which the freelancer may withdraw it."""
+        at = payment.settled_at = payment.available_at
+        pending, earnings = self._account(PENDING, self.worker, at), self._account(EARNINGS, self.worker, at)
+        self.world.books.post(models.payments.settle(payment, pending=pending, earnings=earnings, at=at))
+        self._tell_wallets(None, at, self.worker)
+
+    def end_early(self, reason: str, asked_at: datetime, at: datetime) -> None:
+        """Let the client ask for the end, and the freelancer agree to it."""
+        made, change = Termination.request(self.contract, self.client, reason, has_requested=False, at=asked_at)
+        request = self.world.keep(made, asked_at)
+        self._tell(change)
+        changes = [request.decide(TerminationDecision.ACCEPT, self.contract, self.worker, None, at=at)]
+        changes.append(self.contract.terminate(self.worker, at=at))
+        funds, escrow = self._account(FUNDS, self.client, at), self._account(ESCROW, self.contract, at)
+        for milestone in self.milestones:
+            if milestone.state not in {MilestoneState.OPEN, MilestoneState.IN_PROGRESS}:
+                continue
+            cents, given_back = milestone.give_back(self.contract, self.worker, at=at)
+            if given_back is not None:
+                moved = models.payments.refund(milestone, cents, escrow=escrow, funds=funds, at=at)
+                self.world.books.post(moved)
+                self._tell_wallets(self.worker, at, self.client)
+                changes.append(given_back)
+        self._tell(*changes)

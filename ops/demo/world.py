@@ -13,9 +13,9 @@ from uuid import UUID
 from models.activity import Event, EventKind, StreamHead, event, wallet_stream
 from models.base import Base, Identified
 from models.config import Config
-from models.ledger import AccountKey, Journal, LedgerAccount
 from models.payments import TariffKind, Wallet
 from models.proposals import Proposal
+from ops.demo.books import Books
 
 SEED = 20_260_101
 Row = TypeVar("Row", bound=Base)
@@ -39,21 +39,20 @@ class World:
         self.config = Config()
         self.chance = Random(SEED)  # noqa: S311 - it is to be the same everywhere
         self.rows: dict[type[Base], list[Base]] = defaultdict(list)
-        self.journals: list[Journal] = []
         self.spendings: list[tuple[datetime, Proposal, bool]] = []
         """What was paid for offers, or returned, and when."""
-        self._accounts: dict[AccountKey, LedgerAccount] = {}
         self._tariffs = sorted(tariffs, key=lambda tariff: tariff[2])
         self._events: list[Event] = []
+        self.books = Books(self.make_id)
 
     def keep(self, row: Row, at: datetime) -> Row:
         """Take a row in, with an id of the moment it is from."""
         if isinstance(row, Identified):
-            row.id = self._id(at)
+            row.id = self.make_id(at)
         self.rows[type(row)].append(row)
         return row
 
-    def _id(self, at: datetime) -> UUID:
+    def make_id(self, at: datetime) -> UUID:
         """Make an id as `models.base.uuid7` does, of this moment and with our own chance."""
         milliseconds = int(at.timestamp()) * 1000 + at.microsecond // 1000
         fraction = at.microsecond % 1000 * 4096 // 1000
@@ -70,30 +69,6 @@ class World:
         self._events.append(
             Event(stream=stream, kind=changed, subject=Wallet.noun, subject_id=account_id, actor_id=by, at=at)
         )
-
-    def account(self, key: AccountKey, at: datetime) -> LedgerAccount:
-        """An account of the ledger, opened when it is first needed; what is on it is known when all is posted."""
-        if key not in self._accounts:
-            kind = key.kind
-            made = LedgerAccount(
-                kind=kind.name,
-                owner_id=key.owner_id,
-                currency=key.currency,
-                floor=kind.floor,
-                hot=kind.hot,
-                balance=0,
-                held=0,
-                opened_at=at,
-            )
-            self._accounts[key] = self.keep(made, at)
-        return self._accounts[key]
-
-    def post(self, journal: Journal, at: datetime) -> None:
-        """Write a journal down, to be posted with all others, under an id of its moment."""
-        journal.id = self._id(at)
-        for entry in journal.entries:
-            entry.journal_id = journal.id
-        self.journals.append(journal)
 
     def number_events(self) -> None:
         """Number what happened in each stream, in the order of time, and note the last number of each."""

@@ -1,6 +1,7 @@
 """The demo: as much as promised, the same everywhere, and nothing in it that the rules would not allow."""
 
 import asyncio
+import re
 from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,11 +19,11 @@ import resolvers.proposals
 from models.activity import Event
 from models.base import Identified
 from models.connects import COST_MAX, LotSource, MovementKind
-from models.contracts import ContractState, Milestone, MilestoneState
+from models.contracts import Acceptance, ContractState, Milestone, MilestoneState, Submission
 from models.jobs import BudgetKind, JobState
-from models.payments import TariffKind
+from models.payments import FUNDS, TariffKind
 from models.proposals import ProposalState
-from ops import migrate, seed
+from ops import books, migrate, seed
 from ops.database import Database
 from ops.demo import PASSWORD, PEOPLE
 from ops.demo.cast import Client, Worker
@@ -296,14 +297,25 @@ async def test_nothing_lies_in_the_future(demo):
             assert UUID(latest).int >> 80 <= NOW.timestamp() * 1000
 
 
+async def test_the_books_of_the_demo_are_right(demo_url):
+    right, said = await books.check(demo_url)
+
+    assert right, said
+    counted = re.search(r"(\d+) journals", said)
+    assert counted
+    assert int(counted[1]) > 200
+
+
 async def test_the_worker_finds_nothing_that_it_should_have_done_before(demo):
     due = await demo.fetch(
         "select id from jobs where state = 'OPEN'"
         " and (expires_at <= $1 or (warned_at is null and expires_at <= $1 + interval '5 days'))",
         NOW,
     )
+    overdue = await demo.fetch("select id from milestones where state = 'IN_REVIEW' and review_ends_at <= $1", NOW)
+    unsettled = await demo.fetch("select id from payments where settled_at is null and available_at <= $1", NOW)
 
-    assert due == []
+    assert due == overdue == unsettled == []
 
 
 async def test_the_worker_finds_nothing_to_give_or_to_take_away(demo):
@@ -461,7 +473,7 @@ def submit(as_, story, job, compare):
     return run
 
 
-async def test_hiring_is_told_as_the_resolvers_tell_it(as_, people, story, job, submit, compare):
+async def test_hiring_and_paying_is_told_as_the_resolvers_tell_it(house, as_, people, story, job, submit, compare):
     client, at = as_(people.client), NOW + timedelta(minutes=9)
     ours, real = await submit(people.freelancer, 2)
     other_ours, other_real = await submit(people.other_freelancer, 3)
@@ -473,7 +485,11 @@ async def test_hiring_is_told_as_the_resolvers_tell_it(as_, people, story, job, 
     story.archive(other_ours, at)
     story.renew(at)
     agreement = story.accept(ours, at)
-    agreement.work(agreement.milestones[0], MilestoneState.IN_PROGRESS, at)
+    first = agreement.milestones[0]
+    agreement.fund(first, at)
+    agreement.start(first, at)
+    agreement.submit(first, "Here it is.", at)
+    agreement.accept(first, at)
 
     await resolvers.jobs.edit(client, job_id=job.id, words=words, version=None)
     changed = make.proposal_words(cover_letter="Better.")
@@ -483,11 +499,22 @@ async def test_hiring_is_told_as_the_resolvers_tell_it(as_, people, story, job, 
     await resolvers.jobs.renew(client, job_id=job.id)
     contract = await resolvers.proposals.accept(client, proposal_id=real.id)
     milestone = await first_milestone(client, contract)
+    await make.give(house, FUNDS, people.client.id, 1_000_00)
+    await resolvers.contracts.fund(client, milestone_id=milestone.id, key="fund")
     await resolvers.contracts.start(as_(people.freelancer), milestone_id=milestone.id)
+    handed_in = Submission("Here it is.")
+    await resolvers.contracts.submit(as_(people.freelancer), milestone_id=milestone.id, words=handed_in)
+    await resolvers.contracts.accept(client, milestone_id=milestone.id, words=Acceptance(), key="accept")
 
     compare.name("contract", agreement.contract, contract)
     compare.name("milestone", agreement.milestones[0], milestone)
-    assert {"JOB_FILLED", "PROPOSAL_REJECTED", "MILESTONE_STARTED"} <= await compare()
+    assert {
+        "JOB_FILLED",
+        "PROPOSAL_REJECTED",
+        "MILESTONE_STARTED",
+        "MILESTONE_PAID",
+        "WALLET_CHANGED",
+    } <= await compare()
 
 
 async def first_milestone(ctx, contract):

@@ -149,11 +149,13 @@ class Lives(RuleBasedStateMachine):
             "admin": found.admin,
         }
         words = make.job_words()
+        await make.connects(self.house, found.freelancer)
         job = await resolvers.jobs.draft(self.as_("client"), words=words)
         await resolvers.jobs.publish(self.as_("client"), job_id=job.id)
         milestones = [ProposedMilestone(f"Part {at}", cents) for at, cents in enumerate(amounts)]
         offer = make.proposal_words(bid_cents=sum(amounts), milestones=milestones)
-        proposal = await resolvers.proposals.submit(self.as_("freelancer"), job_id=job.id, words=offer)
+        key = make.key()
+        proposal = await resolvers.proposals.submit(self.as_("freelancer"), job_id=job.id, words=offer, key=key)
         self.contract = await resolvers.proposals.accept(self.as_("client"), proposal_id=proposal.id)
         await make.give(self.house, FUNDS, found.client.id, funds)
         self.rows: list[Row] = await self.read_milestones()
@@ -451,7 +453,7 @@ class Lives(RuleBasedStateMachine):
             balances = [found[key].balance if key in found else 0 for key in keys]
             assert balances == [model.funds, sum(part.escrow for part in model.parts), model.pending]
             assert (await loaders.audit.audit(session)).wrong is None
-            assert await loaders.ledger.totals(session) == {"USD": 0}
+            assert await loaders.ledger.totals(session) == {"USD": 0, "CNX": 0}
 
 
 async def test_contracts_live_as_the_model_says(house, keep, clock):
