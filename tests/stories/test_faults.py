@@ -186,6 +186,9 @@ async def test_a_server_killed_half_way_through_many_offers_leaves_whole_offers_
     clara = await Person.registered(frail.a, "CLIENT")
     job_id = await published(clara)
     crowd = await asyncio.gather(*(Person.registered(frail.a, "FREELANCER") for _ in range(12)))
+    # Whoever is invited proposes for nothing, as often as she likes.
+    for one in crowd:
+        await clara.does("inviteFreelancer", jobId=job_id, freelancerId=f"freelancer_{one.id}")
     answered: list[str] = []
 
     async def apply(freelancer: Person) -> None:

@@ -344,10 +344,12 @@ async def test_a_keeper_that_stops_says_so_and_leaves_what_outlives_it(house, se
         async with MachineKeeper(own, [bound, free]).at_work() as keeper:
             await until(lambda: is_enlisted(house, keeper))
             row = keeper._keeper
-            mine = await keep(make.machine(S.READY, row, dies_with_keeper=True))
-            theirs = await keep(make.machine(S.READY, row, provider="cloud"))
+            mine = make.machine(S.READY, row, dies_with_keeper=True)
+            theirs = make.machine(S.READY, row, provider="cloud")
+            # First: one that is kept and not there has fallen over.
             await free.spawn(theirs.id)
             await bound.spawn(mine.id)
+            await keep(mine, theirs)
 
     gone, left = await stored(mine), await stored(theirs)
     assert (gone.state, gone.failure) == (S.GONE, "It was stopped with the process that kept it.")
