@@ -158,6 +158,7 @@ class House:
             provider=self.provider,
             commands=self.gate.commands,
             codebook=self.codebook,
+            machine_id=self.settings.machine,
             **given,
         )
 

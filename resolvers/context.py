@@ -103,6 +103,8 @@ class Context:
     """Everything that can be asked of this house, by the service it belongs to."""
     codebook: Codebook | None = None
     """Who judges code that is given for a command while the house runs."""
+    machine_id: UUID | None = None
+    """The machine that this server is, if it is one that can be sent away."""
     operator: Actor | None = None
     """Who steers from the command line, where nobody signs in."""
 

@@ -36,7 +36,7 @@ from models.control import (
 )
 from models.errors import NotFound
 from resolvers.context import Context
-from resolvers.hub import Bell
+from resolvers.hub import Bell, GoingAway
 
 LOOK_SECONDS = 0.5
 """How long to rely on the bell while acknowledgements come in."""
@@ -229,7 +229,7 @@ async def _acknowledged(ctx: Context, message_id: UUID, bell: Bell, seconds: int
         async with asyncio.timeout(seconds):
             while any(said.state is AckState.PENDING for said in await _of_message(ctx, message_id)):
                 await _wake(bell)
-    except TimeoutError:
+    except (TimeoutError, GoingAway):
         return
 
 

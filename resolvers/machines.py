@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -25,7 +25,7 @@ from models.machines import (
 from models.scaling import Fleet
 from resolvers.context import Context
 from resolvers.control import steering
-from resolvers.hub import Bell
+from resolvers.hub import Bell, GoingAway
 
 CHANNEL = "machines"
 """Rings when somebody wants something of a machine, or one has changed."""
@@ -79,7 +79,10 @@ async def spawn(
 
 
 async def retire(ctx: Context, order: Order, *, machine_id: UUID, seen: Fleet | None = None) -> Machine:
-    """Send a machine away: it gets nothing new, finishes what it is at, and is gone. The last one stays."""
+    """Send a machine away: it gets nothing new, finishes what it is at, and is gone. The last one stays.
+
+    The machine that is asked to send itself away answers at once: it would wait for its own answer to be finished.
+    """
     actor = steering(ctx)
     order.must_be_sensible()
     async with ctx.hub.listen(CHANNEL) as bell:
@@ -90,7 +93,8 @@ async def retire(ctx: Context, order: Order, *, machine_id: UUID, seen: Fleet | 
             machine.retire(await loaders.machines.ready_beside(work, machine_id), at=ctx.now.wall())
             work.add(retiring(machine, actor, order.why, before=before, at=ctx.now.wall()))
         await _ring(ctx)
-        (retired,) = await _waited(ctx, bell, [machine_id], order, lambda one: one.state in ENDED)
+        is_itself = machine_id == ctx.machine_id
+        (retired,) = await _waited(ctx, bell, [machine_id], order, lambda one: is_itself or one.state in ENDED)
     return retired
 
 
@@ -269,13 +273,11 @@ async def _must_fit(ctx: Context, work: UnitOfWork, more: int) -> None:
 async def _waited(
     ctx: Context, bell: Bell, ids: Sequence[UUID], order: Order, is_settled: Callable[[Machine], bool]
 ) -> Sequence[Machine]:
-    """Wait until all is settled, but not for ever; answers how things stand then."""
-    try:
+    """Wait until all is settled, but neither for ever nor beyond this server's end; answers how things stand then."""
+    with suppress(TimeoutError, GoingAway):
         async with asyncio.timeout(order.timeout_seconds):
             while not all(map(is_settled, await _several(ctx, ids))):
                 await _wake(bell)
-    except TimeoutError:
-        pass
     return await _several(ctx, ids)
 
 

@@ -84,7 +84,8 @@ class RetireMachineInput:
     why: str = strawberry.field(default="", description=f"The reason, in up to {WHY_MAX} characters; it is kept.")
     timeout_seconds: int = strawberry.field(
         default=TIMEOUT_SECONDS,
-        description=f"How long to wait for it to be gone, 0 to {TIMEOUT_SECONDS_MAX}; it goes all the same.",
+        description=f"How long to wait for it to be gone, 0 to {TIMEOUT_SECONDS_MAX}; it goes all the same. A machine "
+        "that is asked to send itself away answers at once.",
     )
 
 
