@@ -116,10 +116,15 @@ class Lines:
         for _ in range(most - self._open):
             self._hand_on(None)
 
-    async def close(self) -> None:
+    async def rest(self) -> None:
         """Hang up every line that nobody uses."""
         while self._idle:
             await self._drop(self._idle.pop())
+
+    async def close(self) -> None:
+        """Hang up: the lines that nobody uses at once, the others as soon as they are given back."""
+        self._most = 0
+        await self.rest()
 
     async def _drop(self, line: Line) -> None:
         self._open -= 1
@@ -244,7 +249,7 @@ class Database:
 
     async def rest(self) -> None:
         """Close the connections that nobody uses; they are made again when somebody needs one."""
-        await self.lines.close()
+        await self.lines.rest()
         await self.pool.rest()
 
     async def close(self) -> None:

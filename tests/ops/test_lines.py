@@ -120,3 +120,23 @@ async def test_more_lines_are_opened_for_those_who_wait_already(lines):
 
     assert await waiting
     await ended(*holders)
+
+
+async def test_a_line_that_is_used_when_all_are_closed_is_closed_when_it_is_given_back(lines):
+    asked = asyncio.create_task(lines.value("select 'at last' from pg_sleep(0.2)", [], keep=False))
+    while not lines.figures[0]:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    await lines.close()
+
+    assert await asked == "at last"
+    assert lines.figures == (0, 0, 0)
+
+
+async def test_lines_that_rest_are_opened_again(lines):
+    before = await lines.value(ALONE, [], keep=False)
+    await lines.rest()
+    assert lines.figures == (0, 0, 0)
+
+    assert await lines.value(ALONE, [], keep=False) != before
+    assert lines.figures == (1, 1, 0)
