@@ -8,9 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     Boolean,
     ColumnElement,
-    DateTime,
     and_,
-    bindparam,
     case,
     delete,
     exists,
@@ -35,7 +33,7 @@ from models.accounts import (
     digest,
     normal_email,
 )
-from models.base import ROLES, SESSION, VIEWER, Audience
+from models.base import ROLES, SESSION, VIEWER, WALL, Audience
 from models.errors import NotFound
 
 account = Relation(Account, Account.id)
@@ -50,8 +48,7 @@ sessions = Relation(
     Session.account_id,
     order=(Session.id,),
     descending=True,
-    # The statement is built once, so it is the database that knows the time.
-    among=and_(Session.ended_at.is_(None), Session.expires_at > func.now()),
+    among=and_(Session.ended_at.is_(None), Session.expires_at > WALL),
 )
 
 
@@ -86,7 +83,7 @@ async def signed_in(session: AsyncSession, session_id: UUID, at: datetime) -> Ac
 IS_STILL_SIGNED_IN = exists().where(
     Session.id == SESSION,
     Session.ended_at.is_(None),
-    Session.expires_at > bindparam("wall", type_=DateTime(timezone=True)),
+    Session.expires_at > WALL,
     Account.id == Session.account_id,
     Account.id == VIEWER,
     Account.roles == ROLES,

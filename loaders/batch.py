@@ -10,6 +10,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -41,7 +42,7 @@ from strawberry.dataloader import DataLoader
 from loaders.pages import Page, Slice
 from loaders.work import Reading, read_steadily
 from models.accounts import Account, Role
-from models.base import ROLES, Audience, Base
+from models.base import NOW, ROLES, VIEWER, WALL, Audience, Base
 from models.errors import Busy, OutcomeUnknown
 from models.states import Party, Step
 
@@ -57,6 +58,16 @@ Column = Any
 
 Filters = frozenset[tuple[str, Any]]
 NO_FILTERS: Filters = frozenset()
+
+
+class Times(Protocol):
+    """What time it is."""
+
+    def __call__(self) -> datetime:
+        """By the clock of the house."""
+
+    def wall(self) -> datetime:
+        """In the world."""
 
 
 class Visible(Protocol):
@@ -215,9 +226,10 @@ def page_statement(
 class Loaders:
     """One request's reads. Each statement runs on a short connection of its own, outside any transaction."""
 
-    def __init__(self, reading: Reading, viewer: Account | None) -> None:
+    def __init__(self, reading: Reading, viewer: Account | None, now: Times) -> None:
         self._reading = reading
         self._viewer = viewer
+        self._now = now
         self._made: dict[Hashable, DataLoader[UUID | None, Any]] = {}
         self._was_kept = False
 
@@ -225,9 +237,9 @@ class Loaders:
     def _audience(self) -> Audience:
         return self._viewer.audience if self._viewer else Audience.PUBLIC
 
-    @functools.cached_property
     def _bound(self) -> dict[str, Any]:
-        return {"viewer_id": self._viewer.id} if self._viewer else {}
+        times = {NOW.key: self._now(), WALL.key: self._now.wall()}
+        return times | {VIEWER.key: self._viewer.id} if self._viewer else times
 
     def forget(self, *, kept: bool = False) -> None:
         """Read anew from here on: time has passed, or something was written and is kept."""
@@ -291,7 +303,7 @@ class Loaders:
     async def _all(self, statement: Select[Any], keys: Sequence[UUID | None], **bound: Any) -> Sequence[Any]:
         if keys != [None]:
             bound["keys"] = keys
-        values = bound | self._bound
+        values = bound | self._bound()
 
         async def read(session: AsyncSession) -> list[Any]:
             return list(await session.execute(statement, values))

@@ -26,6 +26,7 @@ from sqlalchemy.orm import aliased, contains_eager, selectinload
 import loaders.ledger
 from loaders.batch import Relation
 from loaders.work import in_our_words
+from models.base import NOW
 from models.connects import CURRENCY, SPENT, Allowance, Connects, Lot, Movement, MovementKind, Moving
 from models.ledger import Journal, LedgerAccount
 
@@ -35,8 +36,7 @@ lots = Relation(
     Lot,
     Lot.account_id,
     order=(Lot.expires_at, Lot.id),
-    # The statement is built once, so it is the database that knows the time.
-    among=and_(Lot.remaining > 0, Lot.expires_at > func.now()),
+    among=and_(Lot.remaining > 0, Lot.expires_at > NOW),
 )
 movement = Relation(Movement, Movement.id)
 history = Relation(Movement, Movement.account_id, order=(Movement.id,), descending=True)

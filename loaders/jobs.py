@@ -38,8 +38,8 @@ newest = Relation(
     Job,
     order=(Job.published_at, Job.id),
     descending=True,
-    # Open until it is over, noted or not; the statement is built once, so it is the database that knows the time.
-    among=and_(Job.state == JobState.OPEN, Job.expires_at > func.now()),
+    # Open until it is over, noted or not.
+    among=and_(Job.state == JobState.OPEN, Job.expires_at > NOW),
     filters={
         "category_id": Job.category_id == bindparam("category_id", type_=Uuid()),
         "experience": Job.experience == any_(bindparam("experience", type_=ARRAY(Text))),

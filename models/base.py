@@ -37,7 +37,10 @@ SESSION: BindParameter[UUID] = bindparam("session_id", type_=Uuid())
 """The session that the account that looks is signed in with."""
 
 NOW: BindParameter[datetime] = bindparam("now", type_=DateTime(timezone=True))
-"""What time it is in the house; like the two before it, only what is computed of a row may use it, not `seen_by`."""
+"""What time it is in the house, by which everything comes due; `seen_by` may not use it, nor the two before it."""
+
+WALL: BindParameter[datetime] = bindparam("wall", type_=DateTime(timezone=True))
+"""What time it is in the world, by which people are signed in; it is for whatever may use `NOW`."""
 
 
 def uuid7() -> UUID:

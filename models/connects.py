@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.accounts import Account, Role, shown
-from models.base import VIEWER, Audience, Base, Identified, named
+from models.base import NOW, VIEWER, Audience, Base, Identified, named
 from models.config import Config, option
 from models.errors import Checks, Conflict
 from models.ledger import AccountKind, Journal, LedgerAccount
@@ -329,8 +329,8 @@ def _movement(kind: MovementKind, account_id: UUID, amount: int, journal: Journa
 
 
 def _left() -> ColumnElement[int]:
-    """What somebody may spend. The statement is built once, so it is the database that knows the time."""
-    hers = (Lot.account_id == Account.id, Lot.expires_at > func.now())
+    """What somebody may spend by now."""
+    hers = (Lot.account_id == Account.id, Lot.expires_at > NOW)
     total = select(func.coalesce(func.sum(Lot.remaining), 0)).where(*hers)
     return total.correlate(Account).scalar_subquery().cast(BigInteger)
 

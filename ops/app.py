@@ -148,7 +148,7 @@ class House:
             config=self.tuning.config,
             reading=chosen.reading,
             transactions=chosen.writing,
-            loaders=Loaders(chosen.reading, viewer),
+            loaders=Loaders(chosen.reading, viewer, self.clock),
             answers=chosen.lines,
             hub=self.hub,
             seal=self.seal,

@@ -71,6 +71,14 @@ def test_only_ops_reads_the_clock_and_the_environment(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_what_comes_due_is_not_asked_of_the_clock_of_the_database(path: Path) -> None:
+    # Failed attempts are forgiven by the world's time, and the queue keeps a time of its own.
+    known = {"models/accounts.py", "loaders/calls.py", "ops/up.py"}
+    found = re.search(r"func\.(now|current_timestamp)|(?<![\w.])now\(\)|_timestamp\(\)", path.read_text())
+    assert (found is not None) == (named(path) in known)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_every_lock_is_in_loaders(path: Path) -> None:
     if not path.is_relative_to(ROOT / "loaders"):
         assert not re.search(r"with_for_update|for update", path.read_text(), re.IGNORECASE)

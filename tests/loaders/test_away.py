@@ -1,5 +1,6 @@
 """What is said when the database is away."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,17 @@ import loaders.accounts
 from loaders.batch import Loaders
 from loaders.work import in_our_words, read_steadily
 from models.errors import Busy, OutcomeUnknown
+from ops.app import wall_clock
 from tests import make
+
+
+class World:
+    """Where time passes."""
+
+    def __call__(self) -> datetime:
+        return wall_clock()
+
+    wall = __call__
 
 
 class Away:
@@ -27,12 +38,12 @@ async def test_what_cannot_be_read_may_be_asked_again():
     me = make.client()
 
     with pytest.raises(Busy):
-        await Loaders(Away, me).one(loaders.accounts.account, me.id)
+        await Loaders(Away, me, World()).one(loaders.accounts.account, me.id)
 
 
 async def test_what_cannot_be_read_after_a_write_was_kept_is_not_to_be_done_again():
     me = make.client()
-    reads = Loaders(Away, me)
+    reads = Loaders(Away, me, World())
     reads.forget(kept=True)
 
     with pytest.raises(OutcomeUnknown):

@@ -289,7 +289,7 @@ def test_no_value_that_a_request_says_is_written_into_a_statement():
 
     assert "0123456789abcdef" not in found.text
     assert "EXPERT" not in found.text
-    assert found.parameters == ("viewer_id", "0.key", "1.experience")
+    assert found.parameters == ("viewer_id", "0.key", "1.experience", "now")
 
 
 # Rows that were changed

@@ -95,7 +95,8 @@ class Town:
     async def plan(self, statement: sa.Select[Any], **bound: Any) -> dict[str, Any]:
         """How Postgres would answer a statement with these values."""
         async with self.database.engine.connect() as connection:
-            found = await connection.scalar(Explain(statement), {"viewer_id": self.viewer} | bound)
+            times = {"now": wall_clock(), "wall": wall_clock()}
+            found = await connection.scalar(Explain(statement), {"viewer_id": self.viewer} | times | bound)
         plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
         return plan
 

@@ -370,7 +370,7 @@ async def test_a_database_that_is_away_is_busy_and_says_that_it_passes(scene, as
     nowhere = scene.house.database.engine.url.set(port=1).render_as_string(hide_password=False)
     database = Database.at(nowhere, connections=2)
     here = scene.as_("client")
-    loaders = Loaders(database.reading, here.viewer)
+    loaders = Loaders(database.reading, here.viewer, here.now)
     away = replace(here, reading=database.reading, loaders=loaders, answers=database.lines)
 
     answer = await ask(away, "query ($id: ID!) { job(id: $id) { id } }", id=scene.ids()["job"])
