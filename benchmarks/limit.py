@@ -21,7 +21,10 @@ from models.base import uuid7
 from ops.database import SERVER_SETTINGS
 
 CONNECTIONS = 10
-"""As many as our server has unless it is told otherwise."""
+"""As many as our server reads through unless it is told otherwise."""
+
+SETTINGS = SERVER_SETTINGS | {"plan_cache_mode": "force_generic_plan", "jit": "off"}
+"""To plan or to translate such a statement again would take longer than to run it."""
 
 INTROSPECTION = "BENCHMARK_INTROSPECTION"
 """Names the file with the answer to introspection: there is nothing to ask a database for."""
@@ -251,7 +254,7 @@ class Limit:
         url = os.environ["DATABASE_URL"].replace("+asyncpg", "")
         # Nothing here leaves anything behind in a connection: to have it reset would be a second round trip.
         self.pool = await asyncpg.create_pool(
-            url, min_size=CONNECTIONS, max_size=CONNECTIONS, reset=_leave_as_it_is, server_settings=SERVER_SETTINGS
+            url, min_size=CONNECTIONS, max_size=CONNECTIONS, reset=_leave_as_it_is, server_settings=SETTINGS
         )
         await send({"type": "lifespan.startup.complete"})
         await receive()

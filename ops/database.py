@@ -81,8 +81,9 @@ class Lines:
         self._most = most
         self._idle: list[Line] = []
         self._open = 0
-        self._waiting: deque[asyncio.Future[Line | None]] = deque()
-        """Each is given a line, or nothing, which is to say that it may open one."""
+        self._waiting: deque[tuple[float, asyncio.Future[Line | None]]] = deque()
+        """Until when each waits, for a line, or for nothing, which is to say that it may open one."""
+        self._is_watched = False
 
     @property
     def most(self) -> int:
@@ -92,7 +93,7 @@ class Lines:
     @property
     def figures(self) -> tuple[int, int, int]:
         """How many lines are open, how many of them are idle, and how many operations wait for one."""
-        return self._open, len(self._idle), len(self._waiting)
+        return self._open, len(self._idle), sum(not turn.done() for _, turn in self._waiting)
 
     async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
         """Ask for one value, as soon as a line is free."""
@@ -146,25 +147,33 @@ class Lines:
     async def _turn(self) -> Line | None:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[Line | None] = loop.create_future()
-        self._waiting.append(turn)
-        patience = loop.call_later(CHECKOUT_SECONDS, _give_up, turn)
+        self._waiting.append((loop.time() + CHECKOUT_SECONDS, turn))
+        if not self._is_watched:
+            self._watch()
         try:
             return await turn
-        except (asyncio.CancelledError, Busy):
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif not turn.cancelled() and turn.exception() is None:
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 # Whoever was given something and does not come passes it on.
                 given = turn.result()
                 self._hand_on(None) if given is None else self._give_back(given)
             raise
-        finally:
-            patience.cancel()
+
+    def _watch(self) -> None:
+        """Send those home who have waited too long: one timer for all, for each costs as much as what it guards."""
+        loop = asyncio.get_running_loop()
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= loop.time()):
+            _, turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(Busy())
+        self._is_watched = bool(self._waiting)
+        if self._is_watched:
+            loop.call_at(self._waiting[0][0], self._watch)
 
     def _hand_on(self, line: Line | None) -> bool:
         """Give it to whoever has waited longest, if anybody waits."""
         while self._waiting:
-            turn = self._waiting.popleft()
+            _, turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(line)
                 return True
@@ -179,11 +188,6 @@ class Lines:
             line.connection.terminate()
         elif not self._waiting or not self._hand_on(line):
             self._idle.append(line)
-
-
-def _give_up(turn: "asyncio.Future[Line | None]") -> None:
-    if not turn.done():
-        turn.set_exception(Busy())
 
 
 @dataclass(frozen=True, slots=True)

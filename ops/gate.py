@@ -139,12 +139,9 @@ class HouseGate:
         # Sign-in has a place of its own: it goes on when its service is frozen, and does not hold up its draining.
         self._essential = Bulkhead(Service.USERS.value)
         self._desired = Desired()
-        self._routes: dict[frozenset[str], Route] = {}
-
-    @property
-    def is_shut(self) -> bool:
+        self.is_shut = False
         """Whether it is frozen wholly: it lets nothing in but sign-in and control."""
-        return self._desired.is_frozen_wholly
+        self._routes: dict[frozenset[str], Route] = {}
 
     def enter(self, commands: frozenset[str]) -> Awaitable[None] | None:
         """Let a query or a mutation in, at once if there is room."""
@@ -198,7 +195,7 @@ class HouseGate:
 
     def obey(self, desired: Desired, line_most: int) -> None:
         """Stand as is wanted from here on; who has been let in stays, who waits for what is frozen is sent home."""
-        self._desired = desired
+        self._desired, self.is_shut = desired, desired.is_frozen_wholly
         self._routes.clear()
         for service, bulkhead in self.bulkheads.items():
             bulkhead.resize(desired.threads(service), line_most)

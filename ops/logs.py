@@ -25,7 +25,7 @@ PADDED = "operation".ljust(30)
 """What happened, as the console shows it."""
 
 USUAL = {"cost", "kind", "ms", "operation", "outcome", "request_id"}
-USUALLY = " ".join(f"{name}={{{name}}}" for name in sorted(USUAL))
+USUALLY = " ".join(f"{name}=%({name})s" for name in sorted(USUAL))
 
 Write: TypeAlias = Callable[[dict[str, Any]], None]
 
@@ -75,11 +75,8 @@ def _write_json(line: dict[str, Any]) -> None:
 
 
 def _write_text(line: dict[str, Any]) -> None:
-    if line.keys() == USUAL:
-        told = USUALLY.format_map(line)
-    else:
-        told = " ".join(f"{name}={line[name]}" for name in sorted(line))
-    sys.stderr.write(f"{_stamp()} [info     ] {PADDED} {told}\n")
+    usually = USUALLY if line.keys() == USUAL else " ".join(f"{name}=%({name})s" for name in sorted(line))
+    sys.stderr.write(f"{_stamp()} [info     ] {PADDED} {usually % line}\n")
 
 
 class Levels:

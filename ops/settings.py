@@ -67,7 +67,7 @@ class Settings:
     sandbox_clock: bool = False
     log_level: str = "INFO"
     log_json: bool = False
-    db_connections: int = 10
+    db_connections: int = 20
     db_role: str = "workup_app"
     password_memory_kib: int = 65_536
     channel_prefix: str = "workup:"

@@ -23,8 +23,8 @@ BODY_BYTES_MAX = 32_768
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-Ready: TypeAlias = tuple[bytes, bytes]
-"""The head of an answer, but for its last lines, and the body, if any."""
+Ready: TypeAlias = tuple[bytes, ...]
+"""The head of an answer, but for its last lines, and the pieces of the body."""
 
 Quick: TypeAlias = Callable[[bytes, Headers], Ready | None]
 """Given the target and the headers of a GET, the answer, if it is at hand."""
@@ -37,8 +37,8 @@ class Short(Form):
     def target(self) -> bytes:
         """The address."""
 
-    def answer(self, headers: Headers, body: bytes, address: str | None) -> Awaitable[Ready] | None:
-        """Begin to answer, or leave it to the usual way; the address is that of whoever is connected."""
+    def answer(self, headers: Headers, body: bytes, address: str | None) -> Ready | Awaitable[Ready] | None:
+        """Answer at once, or begin to, or leave it to the usual way; the address is that of whoever is connected."""
 
 
 class Done(RequestResponseCycle):
@@ -97,6 +97,9 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self.held = None
+        if isinstance(answer, tuple):
+            self._answer_at_once(answer)
+            return
         cycle = self.cycle = Done()
         cycle.response_complete = False
         task = self.loop.create_task(self._write(answer, cycle))
@@ -111,14 +114,14 @@ class Protocol(HttpToolsProtocol):
 
     async def _write(self, answer: Awaitable[Ready], cycle: Done) -> None:
         try:
-            head, body = await answer
+            head, *body = await answer
         except Exception:
             self.logger.exception("Exception on the short way")
             self.transport.close()
             return
         if cycle.disconnected:
             return
-        self._send(head if cycle.keep_alive else head + b"connection: close\r\n", body)
+        self._send(head if cycle.keep_alive else head + b"connection: close\r\n", *body)
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
@@ -146,16 +149,19 @@ class Protocol(HttpToolsProtocol):
         answer = quick(self.url, self.headers)
         if answer is None:
             return False
+        self._answer_at_once(answer)
+        return True
+
+    def _answer_at_once(self, answer: Ready) -> None:
         self._send(*answer)
         if not isinstance(self.cycle, Done):
             self.cycle = Done()
         self.on_response_complete()
-        return True
 
-    def _send(self, head: bytes, body: bytes) -> None:
+    def _send(self, head: bytes, *body: bytes) -> None:
         for name, value in self.server_state.default_headers:
             head += name + b": " + value + b"\r\n"
-        self.transport.writelines((head + b"\r\n", body))
+        self.transport.writelines((head + b"\r\n", *body))
 
 
 def state(quick: Quick, short: Short | None = None) -> dict[str, Any]:

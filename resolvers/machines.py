@@ -31,7 +31,7 @@ CHANNEL = "machines"
 """Rings when somebody wants something of a machine, or one has changed."""
 LOOK_SECONDS = 0.5
 """How long to rely on the bell while machines come up or go."""
-CONNECTIONS_ASSUMED = 10
+CONNECTIONS_ASSUMED = 20
 """Connections of a node that is not there yet, if no other is there to go by."""
 UNDER_WAY = frozenset({MachineState.WANTED, MachineState.STARTING})
 

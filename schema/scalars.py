@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NewType
 from uuid import UUID
 
@@ -20,6 +21,12 @@ MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0
 KEY = re.compile(r"[0-9a-f]{32}")
 NUMBER = re.compile(r"[-+.0-9A-Za-z]+")
 """What a decimal number is written with; NaN and Infinity too, which the rules of money refuse with a reason."""
+
+ID_MAX = 80
+"""Characters of an id; a longer text is none."""
+
+KEYS_KEPT_MAX = 4_096
+"""Ids whose keys are remembered: to read one takes longer than to look it up."""
 
 DECIMAL_MAX = 40
 """Characters of an amount as text; a longer one is no amount."""
@@ -42,6 +49,11 @@ def id_of(row: Base) -> strawberry.ID:
 
 def noun_and_key(text: str) -> tuple[str, UUID | None]:
     """Read an id, in the one form in which it is written; there is no key where it is not in that form."""
+    return _noun_and_key(text) if len(text) <= ID_MAX else ("", None)
+
+
+@lru_cache(maxsize=KEYS_KEPT_MAX)
+def _noun_and_key(text: str) -> tuple[str, UUID | None]:
     noun, _, digits = text.rpartition("_")
     return noun, UUID(hex=digits) if KEY.fullmatch(digits) else None
 

@@ -18,7 +18,7 @@ from graphql import OperationType
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
-from ops.transport.asked import Asked, asked, asked_by_get, read_json
+from ops.transport.asked import asked_by_get
 from ops.transport.errors import BUSY, INTERNAL, RETRY_AFTER, UNAUTHENTICATED, Rejected, present, rejected
 from ops.transport.operations import Answer, Operation, Operations
 from ops.transport.record import REQUEST_ID, Observe, recorded, request_id
@@ -57,6 +57,9 @@ STATUSES = {
 """How HTTP says it when an operation never began for one of these reasons, whatever the media type."""
 
 
+OPENING, CLOSING = b'{"data":', b"}"
+
+
 class Caller(NamedTuple):
     """From where somebody calls, and with which program."""
 
@@ -85,7 +88,8 @@ Page: TypeAlias = Callable[[], Response]
 class Reply(NamedTuple):
     """What is sent back, before it has the form that its way out wants."""
 
-    body: bytes
+    body: tuple[bytes, ...]
+    """In pieces: what is large is not copied to be put between brackets."""
     media: str
     status: int = HTTPStatus.OK
     more: Mapping[str, str] = NO_HEADERS
@@ -128,9 +132,16 @@ class HTTP:
             )
         )
 
+    def at_once(self, known: tuple[Operation, bytes], media: str) -> Reply:
+        """Answer what is known of the schema, without waiting for anybody; it calls on no service, so on no gate."""
+        operation, data = known
+        with recorded(self.observe) as record:
+            record.is_of(operation)
+            return Reply((OPENING, data, CLOSING), media)
+
     async def operate(
         self,
-        asking: bytes | Awaitable[Asked],
+        asking: bytes | Awaitable[Operation],
         media: str,
         caller: Caller,
         authorization: str | None,
@@ -140,11 +151,12 @@ class HTTP:
         """Run what is being asked, or what a body asks, and write down how it went."""
         with recorded(self.observe) as record:
             try:
-                ask = self._read(asking) if isinstance(asking, bytes) else await asking
-                operation = self.operations.prepare(ask)
+                operation = self.operations.read(asking) if isinstance(asking, bytes) else await asking
                 record.is_of(operation)
                 _must_suit(operation, may_write=may_write)
                 answer = await self._pass(operation, caller, authorization)
+                if isinstance(answer, bytes):
+                    return Reply((OPENING, answer, CLOSING), media)
                 body = orjson.dumps(answer)
             except Rejected as refusal:
                 record.outcome = "refused"
@@ -154,13 +166,11 @@ class HTTP:
                 body = orjson.dumps(answer)
             record.went(answer)
             if "errors" not in answer:
-                return Reply(body, media)
-            return Reply(body, media, _status(answer, media), _again(answer))
+                return Reply((body,), media)
+            return Reply((body,), media, _status(answer, media), _again(answer))
 
-    def _read(self, body: bytes) -> Asked:
-        return asked(read_json(body, self.operations.limits.json_depth))
-
-    async def _pass(self, operation: Operation, caller: Caller, authorization: str | None) -> Answer:
+    async def _pass(self, operation: Operation, caller: Caller, authorization: str | None) -> Answer | bytes:
+        """Give the answer, or the JSON of its `data` if that is all there is to it."""
         gate = self.operations.gate
         if (room := gate.enter(operation.fields)) is not None:
             await room
@@ -170,19 +180,20 @@ class HTTP:
                 authorization = None
             if self.recall and operation.kind is OperationType.QUERY:
                 recalled = self.recall(authorization)
-                if recalled and (answer := await self.operations.answered(operation, recalled)) is not None:
-                    return answer
+                if recalled and (data := await self.operations.answered(operation, recalled)) is not None:
+                    return data
             context = await self.context_for(caller, authorization, operation.fields)
             return await self.operations.run(operation, context)
         finally:
             gate.leave(operation.fields)
 
-    async def _asked(self, request: Request) -> Asked:
+    async def _asked(self, request: Request) -> Operation:
+        operations = self.operations
         if request.method == "GET":
             _must_not_be_forged(request)
-            return asked_by_get(request.query_params, self.operations.limits.json_depth)
+            return operations.prepare(asked_by_get(request.query_params, operations.limits.json_depth))
         _must_be_plain_json(request)
-        return self._read(await self._body(request))
+        return operations.read(await self._body(request))
 
     async def _body(self, request: Request) -> bytes:
         most = self.operations.limits.body_bytes
@@ -279,7 +290,7 @@ def _allowed(refusal: Rejected) -> dict[str, str]:
 
 def _refused(refusal: Rejected, media: str, more: Mapping[str, str] = NO_HEADERS) -> Reply:
     answer = {"errors": present(refusal.errors)}
-    return Reply(orjson.dumps(answer), media, refusal.status or _status(answer, media), more)
+    return Reply((orjson.dumps(answer),), media, refusal.status or _status(answer, media), more)
 
 
 def _again(answer: Answer) -> dict[str, str]:
@@ -299,7 +310,7 @@ def headers_of(reply: Reply) -> list[tuple[str, str]]:
 
 
 def _response(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, dict(headers_of(reply)))
+    return Response(b"".join(reply.body), reply.status, dict(headers_of(reply)))
 
 
 def _status(answer: Answer, media: str) -> int:

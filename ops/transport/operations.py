@@ -43,7 +43,7 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from loaders.compile import INT_MAX, INT_MIN
-from ops.transport.asked import Asked
+from ops.transport.asked import Asked, asked, read_json
 from ops.transport.compiled import Compiler, Question, showing_rows
 from ops.transport.errors import (
     BAD_USER_INPUT,
@@ -61,6 +61,9 @@ from schema.plans import conditions_of
 DOCUMENTS_KEPT_CHARS_MAX = 500_000
 """The texts of all documents kept. A parsed one takes up to 240 bytes a character: at worst 120 MB."""
 
+BODIES_KEPT_BYTES_MAX = 250_000
+"""The bodies of all queries kept; each keeps its document."""
+
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 OF_THE_SCHEMA = frozenset({"__schema", "__type", "__typename"})
@@ -75,6 +78,8 @@ class Known:
     """One operation of a document, as far as it is known without its variables."""
 
     name: str | None
+    kind: str
+    """What it is called: query, mutation, subscription."""
     node: OperationDefinitionNode
     measure: Measure
     variables: "tuple[Variable, ...] | None"
@@ -144,7 +149,7 @@ def _known(node: OperationDefinitionNode, measures: Mapping[str | None, Measure]
     name = node.name.value if node.name else None
     found = [_simple(variable) for variable in node.variable_definitions or ()]
     simple = [variable for variable in found if variable]
-    return Known(name, node, measures[name], tuple(simple) if len(simple) == len(found) else None)
+    return Known(name, node.operation.value, node, measures[name], tuple(simple) if len(simple) == len(found) else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +179,7 @@ class Operation:
     """Its variables as they were sent."""
     values: dict[str, Any]
     """Its variables as they were read."""
+    question: Question
     executor: Executor[Any] | None = None
     """Whatever runs it in the ordinary way, once it is made."""
 
@@ -313,11 +319,33 @@ class Operations:
         """Take new limits at once; every document will be judged again."""
         self.limits = limits
         self._documents = Documents(self._core, limits, introspection=self._introspection)
+        self._bodies: OrderedDict[bytes, Operation] = OrderedDict()
+        self._bodies_bytes = 0
 
     @property
     def taken(self) -> Counter[str]:
         """How many queries went which way: `compiled`, or why they were not."""
         return self._compiler.taken
+
+    def read(self, body: bytes) -> Operation:
+        """Prepare what a body asks for; a query that everybody sends in the same words is read once."""
+        if operation := self._bodies.get(body):
+            self._bodies.move_to_end(body)
+            return operation
+        operation = self.prepare(asked(read_json(body, self.limits.json_depth)))
+        if operation.kind is OperationType.QUERY and operation.executor is None:
+            self._bodies[body] = operation
+            self._bodies_bytes += len(body)
+            while self._bodies_bytes > BODIES_KEPT_BYTES_MAX:
+                forgotten, _ = self._bodies.popitem(last=False)
+                self._bodies_bytes -= len(forgotten)
+        return operation
+
+    def known(self, body: bytes) -> tuple[Operation, bytes] | None:
+        """What a body asks for, and the JSON of its `data`, if it is of the schema alone and was answered before."""
+        operation = self._bodies.get(body)
+        data = self._compiler.known(operation.question) if operation else None
+        return (operation, data) if operation and data else None
 
     def prepare(self, ask: Asked) -> Operation:
         """Read what was asked and count what it will cost, without running anything."""
@@ -332,9 +360,17 @@ class Operations:
         if cost > self.limits.cost:
             message = f"The operation may cost {cost}; at most {self.limits.cost} are allowed. Ask for smaller pages."
             raise _excessive([(message, self.limits.cost, cost)], cost=cost)
-        names = known.measure.extent.names
         return Operation(
-            document, known, known.node.operation, names, cost, ask.extensions, ask.variables, values, executor
+            document,
+            known,
+            known.node.operation,
+            known.measure.extent.names,
+            cost,
+            ask.extensions,
+            ask.variables,
+            values,
+            _question(document, known, values),
+            executor,
         )
 
     def _built(
@@ -359,7 +395,7 @@ class Operations:
         executor = operation.executor or self._built(document, known, operation.raw, operation.extensions)
         executor.context_value = context
         if compiled and self._compiled and operation.kind is not OperationType.QUERY:
-            executor.asked = _question(document, known, operation.values)  # type: ignore[attr-defined]  # it shows rows
+            executor.asked = operation.question  # type: ignore[attr-defined]  # it shows rows
         return executor
 
     async def run(self, operation: Operation, context: Any, *, compiled: bool = True) -> Answer:
@@ -368,30 +404,22 @@ class Operations:
         `data` may be JSON already.
         """
         try:
-            if compiled and (answer := await self.answered(operation, context)) is not None:
-                return answer
+            if compiled and (data := await self.answered(operation, context)) is not None:
+                return {"data": orjson.Fragment(data)}
             result = execute_root_selection_set(self._executor_of(operation, context, compiled=compiled))
             if not isinstance(result, ExecutionResult):
                 result = await result
             if compiled and not result.errors and _is_of_the_schema_alone(operation):
-                question = _question(operation.document, operation.known, operation.values)
-                self._compiler.remember(question, orjson.dumps(result.data))
+                self._compiler.remember(operation.question, orjson.dumps(result.data))
             return _answer(result, getattr(context, "remarks", {}))
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
 
-    async def answered(self, operation: Operation, context: Any) -> Answer | None:
-        """Answer a query by one statement, if it can be."""
+    async def answered(self, operation: Operation, context: Any) -> bytes | None:
+        """Answer a query by one statement, if it can be, with the JSON of its `data`."""
         if not self._compiled or operation.kind is not OperationType.QUERY:
             return None
-        question = _question(operation.document, operation.known, operation.values)
-        data = await self._compiler.answer(question, context)
-        if data is None:
-            return None
-        answer: Answer = {"data": orjson.Fragment(data)}
-        if context.remarks:
-            answer["extensions"] = dict(context.remarks)
-        return answer
+        return await self._compiler.answer(operation.question, context)
 
     async def listen(
         self, operation: Operation, context: Any, revoked: "Future[Exception] | None" = None

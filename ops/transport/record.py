@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -18,6 +19,11 @@ from ops.transport.operations import Operation
 REQUEST_ID = "x-request-id"
 REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 NAME_CHARS_MAX = 100
+
+OURS = secrets.token_hex(6)
+"""How the ids begin that this process makes; they are numbered then, for randomness costs as much as reading a body."""
+
+NUMBERS = count(1)
 
 
 @dataclass(slots=True)
@@ -34,7 +40,7 @@ class Record:
     def is_of(self, operation: Operation) -> None:
         """Note which operation it is, now that this is known."""
         self.name = operation.name[:NAME_CHARS_MAX] if operation.name else None
-        self.kind = operation.kind.value
+        self.kind = operation.known.kind
         self.cost = operation.cost
 
     def went(self, answer: Mapping[str, Any]) -> None:
@@ -81,4 +87,4 @@ def request_id(given: str) -> Iterator[str]:
 
 def decent_id(given: str) -> str:
     """The caller's id for the request, or one of ours."""
-    return given if given and REQUEST_ID_FORM.fullmatch(given) else secrets.token_hex(8)
+    return given if given and REQUEST_ID_FORM.fullmatch(given) else f"{OURS}-{next(NUMBERS):x}"

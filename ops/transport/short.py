@@ -1,4 +1,4 @@
-"""The short way of a POST that has come whole: its headers are looked at once, and the answer is two pieces of bytes.
+"""The short way of a POST that has come whole: its headers are looked at once, and the answer is a few pieces of bytes.
 
 What is answered, and how, is `HTTP`'s business here as on the usual way, through Starlette; whatever has more to say of
 itself than this understands goes there. A test asks both ways the same, and compares what comes back.
@@ -53,8 +53,8 @@ class Short:
         self._allowing = lru_cache(HEADERS_KEPT_MAX)(self._allowing_now)
         self._beyond = lru_cache(FORWARDED_KEPT_MAX)(self._beyond_now)
 
-    def answer(self, headers: Headers, body: bytes, address: str | None) -> Awaitable[Ready] | None:
-        """Begin to answer, or leave it to the usual way."""
+    def answer(self, headers: Headers, body: bytes, address: str | None) -> Ready | Awaitable[Ready] | None:
+        """Answer at once, or begin to, or leave it to the usual way."""
         said: list[bytes | None] = [*NOTHING_KNOWN]
         for name, value in headers:
             at = KNOWN.get(name)
@@ -74,17 +74,19 @@ class Short:
             address = self._beyond(address, forwarded)
         caller = Caller(address or "", (agent or b"").decode("latin-1"))
         told = None if authorization is None else authorization.decode("latin-1")
-        return self._answer(body, media, caller, told, (given or b"").decode("latin-1"), more)
+        chosen = decent_id((given or b"").decode("latin-1"))
+        if told is None and (known := self._http.operations.known(body)) is not None:
+            # It stays bound to the connection, whose next request binds its own.
+            structlog.contextvars.bind_contextvars(request_id=chosen)
+            return _ready(self._http.at_once(known, media), chosen, more)
+        return self._answer(body, media, caller, told, chosen, more)
 
     async def _answer(
-        self, body: bytes, media: str, caller: Caller, authorization: str | None, given: str, more: bytes
+        self, body: bytes, media: str, caller: Caller, authorization: str | None, chosen: str, more: bytes
     ) -> Ready:
-        chosen = decent_id(given)
         # In a task of its own, so there is nobody to take it back for.
         structlog.contextvars.bind_contextvars(request_id=chosen)
-        reply = await self._http.operate(body, media, caller, authorization)
-        head = b"%scontent-length: %d\r\nx-request-id: %s\r\n%s"
-        return head % (_head(reply), len(reply.body), chosen.encode(), more), reply.body
+        return _ready(await self._http.operate(body, media, caller, authorization), chosen, more)
 
     def _allowing_now(self, origin: bytes | None) -> bytes:
         """What the middleware adds to an answer for a page of this origin."""
@@ -119,6 +121,11 @@ def _lines(headers: Iterable[tuple[str, str]]) -> bytes:
     return "".join(f"{name.lower()}: {value}\r\n" for name, value in headers).encode("latin-1")
 
 
+def _ready(reply: Reply, chosen: str, more: bytes) -> Ready:
+    head = b"%scontent-length: %d\r\nx-request-id: %s\r\n%s"
+    return head % (_head(reply), sum(map(len, reply.body)), chosen.encode(), more), *reply.body
+
+
 def _head(reply: Reply) -> bytes:
     if reply.status == HTTPStatus.OK and not reply.more:
         return _usual_head(reply.media)
@@ -128,4 +135,4 @@ def _head(reply: Reply) -> bytes:
 
 @lru_cache(maxsize=len(OFFERS))
 def _usual_head(media: str) -> bytes:
-    return b"HTTP/1.1 200 OK\r\n" + _lines(headers_of(Reply(b"", media)))
+    return b"HTTP/1.1 200 OK\r\n" + _lines(headers_of(Reply((), media)))

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from ops import wire
 from ops.transport import GraphQLApp
 from ops.transport.http import GRAPHQL
-from ops.transport.operations import OpenGate
+from ops.transport.operations import BODIES_KEPT_BYTES_MAX, OpenGate
 from tests.media.site import SECONDS, START_SECONDS, Heard, heard
 from tests.ops import toy
 
@@ -192,6 +193,47 @@ async def test_one_connection_carries_one_after_the_other(site):
     answers = await site.says(b"".join(three), answers=3)
 
     assert [json.loads(answer.body)["data"]["echo"] for answer in answers] == [0, 1, 2]
+
+
+async def test_what_is_known_of_the_schema_is_answered_at_once_and_written_down(site, capsys):
+    query = "query Known { __schema { queryType { name } } }"
+    first = await site.ask(query)
+    capsys.readouterr()
+
+    again = await site.ask(query, x_request_id="mine-2")
+    written = capsys.readouterr().err
+    hers = await site.ask(query, authorization="Bearer x")
+
+    assert told(first) == told(again) == told(hers)
+    assert again.headers["x-request-id"] == "mine-2"
+    assert written.count("operation=Known") == 1
+    assert "request_id=mine-2" in written
+
+
+async def test_a_bad_token_is_refused_whatever_is_asked(site):
+    query = "{ __schema { queryType { name } } }"
+    await site.ask(query)
+
+    assert (await site.ask(query, authorization="Bearer bad")).status == 401
+
+
+async def test_bodies_are_remembered_up_to_a_bound_and_judged_by_the_limits_of_now(site):
+    long = " " * 10_000
+    for number in range(100):
+        await site.ask(f"{{ echo(number: {number}) }}{long}")
+    operations = site.app._operations
+    assert sum(map(len, operations._bodies)) == operations._bodies_bytes <= BODIES_KEPT_BYTES_MAX
+
+    site.app.limits = replace(site.app.limits, document_bytes=10)
+    (refused,) = json.loads((await site.ask("{ echo(number: 99) }" + long)).body)["errors"]
+
+    assert refused["extensions"]["code"] == "TOO_COSTLY"
+
+
+async def test_a_mutation_is_read_anew_each_time(site):
+    await site.ask("mutation { __typename }")
+
+    assert not site.app._operations._bodies
 
 
 async def test_a_gate_stands_on_the_short_way_too():
