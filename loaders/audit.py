@@ -16,12 +16,12 @@ from models.ledger import LedgerAccount, UnfoldedEntry
 # account, in which journal, and what it should be and is. Amounts are credits, as in the ledger.
 REFERENCES: dict[str, str] = {
     "payments and what was moved for them": """
-        SELECT moved.number, 'payment ' || p.id || ' moved something else ' || part.moved,
+        SELECT paid.number, 'payment ' || paid.id || ' moved something else ' || part.moved,
             (SELECT a.id FROM entries e JOIN ledger_accounts a ON a.id = e.account_id
-                WHERE e.journal_id = p.journal_id AND a.kind = ANY (part.kinds) ORDER BY e.position LIMIT 1),
-            p.journal_id, part.expected, part.found
+                WHERE e.journal_id = paid.journal_id AND a.kind = ANY (part.kinds) ORDER BY e.position LIMIT 1),
+            paid.journal_id, part.expected, part.found
         FROM (
-            SELECT e.journal_id, max(e.number) AS number,
+            SELECT p.*, max(e.number) AS number, (j.subject = 'payment' AND j.subject_id = p.id)::int AS is_for_it,
                 coalesce(sum(e.amount) FILTER (WHERE a.kind = 'PENDING' AND a.owner_id = p.freelancer_id), 0) AS earned,
                 coalesce(sum(e.amount) FILTER (WHERE a.kind = 'FEES'), 0) AS fees,
                 coalesce(sum(e.amount) FILTER (
@@ -29,20 +29,21 @@ REFERENCES: dict[str, str] = {
                         OR a.kind = 'FUNDS' AND a.owner_id = p.client_id
                 ), 0) AS taken
             FROM payments p
+            JOIN journals j ON j.id = p.journal_id
             JOIN entries e ON e.journal_id = p.journal_id
             JOIN ledger_accounts a ON a.id = e.account_id AND a.currency = p.currency
-            GROUP BY e.journal_id
-        ) moved
-        JOIN payments p ON p.journal_id = moved.journal_id
-        JOIN journals j ON j.id = p.journal_id
+            GROUP BY p.id, j.id
+        ) paid
         CROSS JOIN LATERAL (VALUES
-            ('than it says, or for something else', '{PENDING}'::text[],
-                1, (j.subject = 'payment' AND j.subject_id = p.id)::int::numeric),
-            ('to who worked', '{PENDING}', p.amount_cents - p.freelancer_fee_cents, moved.earned),
-            ('to the house', '{FEES}', p.client_fee_cents + p.freelancer_fee_cents, moved.fees),
-            ('from who paid', '{ESCROW,FUNDS}', -p.amount_cents - p.client_fee_cents, moved.taken)
+            ('than it says, or for something else', '{PENDING}'::text[], 1::numeric, is_for_it::numeric),
+            ('to who worked', '{PENDING}', amount_cents - freelancer_fee_cents, earned),
+            ('to the house', '{FEES}', client_fee_cents + freelancer_fee_cents, fees),
+            ('from who paid', '{ESCROW,FUNDS}', -amount_cents - client_fee_cents, taken)
         ) AS part (moved, kinds, expected, found)
-        WHERE part.expected <> part.found
+        WHERE part.expected <> part.found AND (
+            is_for_it <> 1 OR earned <> amount_cents - freelancer_fee_cents
+            OR fees <> client_fee_cents + freelancer_fee_cents OR taken <> -amount_cents - client_fee_cents
+        )
     """,
     "journals of payments that do not know of them": """
         SELECT (SELECT max(e.number) FROM entries e WHERE e.journal_id = j.id),
@@ -92,7 +93,9 @@ REFERENCES: dict[str, str] = {
         WHERE coalesce(m.cents, 0) <> coalesce(a.balance, 0)
     """,
     "milestones and what was paid for them": """
-        SELECT NULL::bigint, 'milestone ' || m.id || ' is ' || m.state || ', and paid with something else', NULL::uuid,
+        SELECT NULL::bigint, 'milestone ' || m.id || ' is ' || m.state || ', and paid with something else',
+            (SELECT a.id FROM ledger_accounts a
+                WHERE paid.cents IS NULL AND (a.kind, a.owner_id, a.currency) = ('ESCROW', m.contract_id, m.currency)),
             paid.journal_id, due.cents, coalesce(paid.cents, 0)
         FROM milestones m
         LEFT JOIN (
@@ -104,20 +107,36 @@ REFERENCES: dict[str, str] = {
     """,
     "payment requests and what was paid for them": """
         SELECT NULL::bigint, 'payment request ' || r.id || ' was paid with something else', NULL::uuid, p.journal_id,
-            r.amount_cents, p.amount_cents
-        FROM payment_requests r JOIN payments p ON p.id = r.payment_id
-        WHERE r.state = 'PAID' AND (p.milestone_id, p.amount_cents, p.client_id, p.freelancer_id)
-            IS DISTINCT FROM (r.milestone_id, r.amount_cents, r.client_id, r.freelancer_id)
+            r.amount_cents, coalesce(p.amount_cents, 0)
+        FROM payment_requests r LEFT JOIN payments p ON p.id = r.payment_id
+        WHERE r.state = 'PAID' AND (p.milestone_id, p.amount_cents, p.currency)
+            IS DISTINCT FROM (r.milestone_id, r.amount_cents, r.currency)
     """,
     "milestones that are owed and the requests to pay for them": """
         SELECT NULL::bigint,
             'milestone ' || coalesce(m.id, r.milestone_id) || ' is owed something else than its payment request says',
-            NULL::uuid, NULL::uuid, coalesce(m.owed, 0), coalesce(r.amount_cents, 0)
-        FROM (
-            SELECT id, accepted_cents AS owed FROM milestones WHERE state = 'ACCEPTED' AND waived_at IS NULL
-        ) m
+            (SELECT a.id FROM ledger_accounts a WHERE (a.kind, a.owner_id, a.currency)
+                = ('ESCROW', coalesce(m.contract_id, r.contract_id), coalesce(m.currency, r.currency))),
+            NULL::uuid, coalesce(m.accepted_cents, 0), coalesce(r.amount_cents, 0)
+        FROM (SELECT * FROM milestones WHERE state = 'ACCEPTED' AND waived_at IS NULL) m
         FULL JOIN (SELECT * FROM payment_requests WHERE state = 'PENDING') r ON r.milestone_id = m.id
-        WHERE coalesce(m.owed, 0) <> coalesce(r.amount_cents, 0)
+        WHERE coalesce(m.accepted_cents, 0) <> coalesce(r.amount_cents, 0)
+    """,
+    "whom money is between and the contract that it is for": """
+        SELECT NULL::bigint, due.noun || ' ' || due.id || ' is not between the parties of its contract', NULL::uuid,
+            due.journal_id, 1, 0
+        FROM (
+            SELECT 'payment' AS noun, id, contract_id, milestone_id, client_id, freelancer_id, currency, journal_id
+            FROM payments
+            UNION ALL
+            SELECT 'payment request', id, contract_id, milestone_id, client_id, freelancer_id, currency, NULL
+            FROM payment_requests
+        ) due
+        LEFT JOIN contracts c ON c.id = due.contract_id
+        LEFT JOIN milestones m ON m.id = due.milestone_id
+        WHERE (c.client_id, c.freelancer_id, c.currency)
+                IS DISTINCT FROM (due.client_id, due.freelancer_id, due.currency)
+            OR due.milestone_id IS NOT NULL AND m.contract_id IS DISTINCT FROM due.contract_id
     """,
     "transfers and what was moved for them": """
         SELECT e.number, 'transfer ' || t.id || ' moved something else than it says', a.id, t.journal_id,
@@ -160,23 +179,21 @@ REFERENCES: dict[str, str] = {
     "lots and what is left of them": """
         SELECT NULL::bigint,
             CASE
-                WHEN NOT lot.is_its_own THEN 'lot ' || lot.id || ' has the account of something else'
-                WHEN lot.size <> lot.issued THEN 'lot ' || lot.id || ' was not filled with its size'
-                ELSE 'lot ' || lot.id || ' says other than what is left of it'
+                WHEN l.id IS NULL THEN 'there is no lot ' || a.owner_id || ' that has this account'
+                WHEN a.id IS NULL OR a.owner_id <> l.id OR a.currency <> 'CNX'
+                    THEN 'lot ' || l.id || ' has the account of something else'
+                WHEN l.size <> coalesce(filled.size, 0) THEN 'lot ' || l.id || ' was not filled with its size'
+                ELSE 'lot ' || l.id || ' says other than what is left of it'
             END,
-            lot.purse_id, NULL::uuid, CASE WHEN lot.size <> lot.issued THEN lot.size ELSE lot.balance END,
-            CASE WHEN lot.size <> lot.issued THEN lot.issued ELSE lot.remaining END
-        FROM (
-            SELECT l.id, l.size, l.remaining, l.purse_id, a.balance,
-                (a.kind, a.owner_id, a.currency) = ('LOT', l.id, 'CNX') AS is_its_own,
-                coalesce(sum(e.amount) FILTER (WHERE j.kind = 'CONNECTS_ISSUE'), 0) AS issued
-            FROM lots l
-            JOIN ledger_accounts a ON a.id = l.purse_id
-            LEFT JOIN entries e ON e.account_id = l.purse_id
-            LEFT JOIN journals j ON j.id = e.journal_id
-            GROUP BY l.id, a.id
-        ) lot
-        WHERE NOT lot.is_its_own OR lot.size <> lot.issued OR lot.balance <> lot.remaining
+            coalesce(a.id, l.purse_id), NULL::uuid,
+            CASE WHEN l.size <> coalesce(filled.size, 0) THEN l.size ELSE coalesce(a.balance, 0) END,
+            CASE WHEN l.size <> coalesce(filled.size, 0) THEN coalesce(filled.size, 0) ELSE coalesce(l.remaining, 0) END
+        FROM lots l
+        FULL JOIN (SELECT * FROM ledger_accounts WHERE kind = 'LOT') a ON a.id = l.purse_id
+        LEFT JOIN (
+            SELECT lot_id, sum(amount) AS size FROM connects_movements WHERE kind = 'ISSUED' GROUP BY lot_id
+        ) filled ON filled.lot_id = l.id
+        WHERE (a.owner_id, a.currency, a.balance, filled.size) IS DISTINCT FROM (l.id, 'CNX', l.remaining, l.size)
     """,
     "movements of Connects and their journals": """
         SELECT moved.number,
@@ -186,17 +203,49 @@ REFERENCES: dict[str, str] = {
             END,
             moved.purse_id, coalesce(moved.journal_id, m.journal_id), coalesce(moved.amount, 0), coalesce(m.amount, 0)
         FROM (
-            SELECT e.journal_id, max(e.number) AS number, (array_agg(e.account_id ORDER BY e.position))[1] AS purse_id,
-                sum(e.amount) AS amount, count(DISTINCT l.account_id) AS owners,
-                (array_agg(l.account_id))[1] AS owner_id
+            SELECT e.journal_id, l.account_id, max(e.number) AS number, sum(e.amount) AS amount,
+                (array_agg(l.purse_id))[1] AS purse_id, CASE count(*) WHEN 1 THEN (array_agg(l.id))[1] END AS lot_id
             FROM lots l JOIN entries e ON e.account_id = l.purse_id
-            GROUP BY e.journal_id
+            GROUP BY e.journal_id, l.account_id
         ) moved
         FULL JOIN connects_movements m ON m.journal_id = moved.journal_id
         LEFT JOIN journals j ON j.id = m.journal_id
-        WHERE moved.owners IS DISTINCT FROM 1
-            OR (m.account_id, m.amount) IS DISTINCT FROM (moved.owner_id, moved.amount)
-            OR coalesce(m.lot_id, m.proposal_id) IS DISTINCT FROM j.subject_id
+        WHERE (m.account_id, m.amount) IS DISTINCT FROM (moved.account_id, moved.amount)
+            OR (j.kind, j.subject_id) IS DISTINCT FROM (
+                CASE m.kind
+                    WHEN 'ISSUED' THEN 'CONNECTS_ISSUE' WHEN 'SPENT' THEN 'CONNECTS_SPEND'
+                    WHEN 'RETURNED' THEN 'CONNECTS_RETURN' ELSE 'CONNECTS_EXPIRE'
+                END, coalesce(m.lot_id, m.proposal_id)
+            )
+            OR m.lot_id IS NOT NULL AND m.lot_id IS DISTINCT FROM moved.lot_id
+    """,
+    "journals of Connects that nobody knows of": """
+        SELECT (SELECT max(e.number) FROM entries e WHERE e.journal_id = j.id), 'nobody was told of these Connects',
+            e.account_id, j.id, 0, e.amount
+        FROM journals j
+        LEFT JOIN connects_movements m ON m.journal_id = j.id
+        JOIN entries e ON e.journal_id = j.id AND e.position = 1
+        WHERE j.kind IN ('CONNECTS_ISSUE', 'CONNECTS_SPEND', 'CONNECTS_RETURN', 'CONNECTS_EXPIRE') AND m.id IS NULL
+    """,
+    "lots that were sold and what was paid for them": """
+        SELECT sold.number,
+            CASE
+                WHEN l.id IS NULL THEN 'lot ' || sold.lot_id || ' was paid for, and is no bundle'
+                ELSE 'lot ' || l.id || ' was not paid for by its owner, or not once'
+            END,
+            coalesce(sold.account_id, l.purse_id), sold.journal_id, (l.id IS NOT NULL)::int, coalesce(sold.times, 0)
+        FROM (SELECT * FROM lots WHERE source = 'BUNDLE') l
+        FULL JOIN (
+            SELECT j.subject_id AS lot_id, a.owner_id, count(*) AS times, max(e.number) AS number,
+                (array_agg(j.id ORDER BY e.number DESC))[1] AS journal_id,
+                (array_agg(a.id ORDER BY e.number DESC))[1] AS account_id
+            FROM journals j
+            JOIN entries e ON e.journal_id = j.id
+            JOIN ledger_accounts a ON a.id = e.account_id AND a.kind = 'FUNDS'
+            WHERE j.kind = 'CONNECTS_SALE'
+            GROUP BY j.subject_id, a.owner_id
+        ) sold ON sold.lot_id = l.id
+        WHERE (l.account_id, 1) IS DISTINCT FROM (sold.owner_id, sold.times)
     """,
     "proposals and what was paid for them": """
         SELECT NULL::bigint, 'proposal ' || coalesce(p.id, s.proposal_id) || ' was not paid for as it costs',
@@ -226,14 +275,15 @@ def _first_wrong() -> str:
         for rank, question in enumerate(REFERENCES.values())
     )
     return f"""
-        SELECT first.problem, first.account_id, a.kind, a.owner_id, first.journal_id, e.position,
-            first.expected::bigint, first.found::bigint
+        SELECT first.problem, coalesce(first.account_id, e.account_id), a.kind, a.owner_id, first.journal_id,
+            e.position, first.expected::bigint, first.found::bigint
         FROM ({found}) AS first (rank, number, problem, account_id, journal_id, expected, found)
-        LEFT JOIN ledger_accounts a ON a.id = first.account_id
         LEFT JOIN LATERAL (
-            SELECT min(position) AS position FROM entries e
-            WHERE e.journal_id = first.journal_id AND e.account_id = first.account_id
+            SELECT e.account_id, e.position FROM entries e
+            WHERE e.journal_id = first.journal_id AND (e.account_id = first.account_id OR first.account_id IS NULL)
+            ORDER BY e.position LIMIT 1
         ) e ON true
+        LEFT JOIN ledger_accounts a ON a.id = coalesce(first.account_id, e.account_id)
         ORDER BY first.number, first.rank, array_position(ARRAY['PENDING', 'FEES'], a.kind), first.account_id,
             first.journal_id
         LIMIT 1

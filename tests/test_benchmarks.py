@@ -72,3 +72,12 @@ def test_the_gate_is_measured() -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("|") == 3 * 7
+
+
+def test_the_audit_is_measured_with_all_that_refers_to_the_ledger() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.books", "2000", "1"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "The ledger is right: " in done.stdout.splitlines()[-1]

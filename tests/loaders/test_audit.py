@@ -7,9 +7,13 @@ import sqlalchemy as sa
 
 import loaders.audit
 import loaders.ledger
+import resolvers.connects
+import resolvers.jobs
 import resolvers.payments
+import resolvers.proposals
 import resolvers.transfers
 from models.base import uuid7
+from models.connects import EXPIRED, ISSUED, LOT, SALES, SPENT, Lot
 from models.contracts import MilestoneState
 from models.ledger import Journal
 from models.payments import EARNINGS, ESCROW, FEES, FUNDS, PENDING, RAIL, Payment, pay
@@ -80,13 +84,20 @@ class World:
             work.add(payment)
         return payment
 
-    async def post(self, kind, about, *moved):
-        async with self.house.context().writing() as work:
-            accounts = await loaders.ledger.accounts(work, *(key for key, _ in moved), at=self.house.clock())
+
+@pytest.fixture
+def post(house):
+    """Post something that nobody posts."""
+
+    async def run(kind, about, *moved):
+        async with house.context().writing() as work:
+            accounts = await loaders.ledger.accounts(work, *(key for key, _ in moved), at=house.clock())
             entries = list(zip(accounts, (cents for _, cents in moved), strict=True))
-            journal = Journal.of(kind, about, entries, at=self.house.clock())
+            journal = Journal.of(kind, about, entries, at=house.clock())
             await loaders.ledger.post(work, journal)
         return journal
+
+    return run
 
 
 @pytest.fixture
@@ -186,10 +197,10 @@ async def test_what_was_settled_is_called_so(world, look, change):
     assert (wrong.expected, wrong.found, wrong.account_kind) == (0, 27_00, "EARNINGS")
 
 
-async def test_nothing_is_settled_twice(world, look, people):
+async def test_nothing_is_settled_twice(world, look, people, post):
     freelancer = people.freelancer.id
     moved = (PENDING.of(freelancer, "USD"), -18_00), (EARNINGS.of(freelancer, "USD"), 18_00)
-    await world.post("SETTLE", world.settled, *moved)
+    await post("SETTLE", world.settled, *moved)
 
     wrong = (await look()).wrong
     assert f"payment {world.settled.id} was settled" in wrong.problem
@@ -226,10 +237,10 @@ async def test_a_transfer_moved_money_of_its_own_account(world, look, change, pe
 
 
 @pytest.mark.parametrize("name", ["fail", "delay", "time-out"])
-async def test_what_did_not_go_through_moved_nothing(name, world, look, people):
+async def test_what_did_not_go_through_moved_nothing(name, world, look, people, post):
     transfer = world.transfers["in", name]
     moved = (RAIL.of(None, "USD"), -5_00), (FUNDS.of(people.client.id, "USD"), 5_00)
-    journal = await world.post("DEPOSIT", transfer, *moved)
+    journal = await post("DEPOSIT", transfer, *moved)
 
     wrong = (await look()).wrong
     assert wrong.problem == f"transfer {transfer.id} does not know of this"
@@ -281,6 +292,7 @@ async def test_a_milestone_is_paid_with_what_was_accepted(world, look, keep, cha
     wrong = (await look()).wrong
     assert wrong.problem == f"milestone {milestone.id} is PAID, and paid with something else"
     assert (wrong.expected, wrong.found) == (milestone.accepted_cents, 0)
+    assert (wrong.account_kind, wrong.owner_id) == ("ESCROW", world.contract.id)
     await change("DELETE FROM milestones WHERE id = :id", id=milestone.id)
     assert (await look()).wrong is None
 
@@ -295,6 +307,7 @@ async def test_a_milestone_that_is_not_paid_has_no_payment(world, look, change):
     wrong = (await look()).wrong
     assert wrong.problem == f"milestone {world.milestone.id} is OPEN, and paid with something else"
     assert (wrong.expected, wrong.found, wrong.journal_id) == (0, 20_00, world.pending.journal_id)
+    assert (wrong.account_kind, wrong.position) == ("ESCROW", 1)
 
 
 async def test_a_payment_request_was_paid_with_what_it_asked_for(world, look, change, keep):
@@ -318,6 +331,38 @@ async def test_a_payment_request_was_paid_with_what_it_asked_for(world, look, ch
     wrong = (await look()).wrong
     assert "was paid with something else" in wrong.problem
     assert (wrong.expected, wrong.found) == (19_99, 20_00)
+    assert (wrong.journal_id, wrong.position) == (world.pending.journal_id, 1)
+    await change("UPDATE payment_requests SET payment_id = :id", id=uuid7())
+    wrong = (await look()).wrong
+    assert "was paid with something else" in wrong.problem
+    assert (wrong.expected, wrong.found) == (19_99, 0)
+
+
+@pytest.mark.parametrize("party", ["client", "freelancer"])
+async def test_money_is_between_the_parties_of_its_contract(party, world, look, change, people):
+    other = getattr(people, f"other_{party}")
+    await change(f"UPDATE contracts SET {party}_id = :other WHERE id = :id", id=world.contract.id, other=other.id)
+
+    wrong = (await look()).wrong
+    assert wrong.problem.endswith("is not between the parties of its contract")
+    assert wrong.journal_id in {one.journal_id for one in (world.settled, world.free, world.pending)}
+    assert (wrong.account_kind, wrong.position) in {("ESCROW", 1), ("FUNDS", 1)}
+
+
+async def test_money_is_for_a_milestone_of_its_contract(world, look, change, keep, people):
+    offer = make.proposal(job := make.job(people.client), people.freelancer)
+    contract = make.contract(job, offer)
+    await keep(job, offer, contract)
+    milestone = await keep(make.milestone(contract, MilestoneState.PAID, cents=20_00))
+    await change(
+        "UPDATE payments SET kind = 'MILESTONE', milestone_id = :milestone WHERE id = :id",
+        id=world.pending.id,
+        milestone=milestone.id,
+    )
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"payment {world.pending.id} is not between the parties of its contract"
+    assert (wrong.account_kind, wrong.journal_id, wrong.position) == ("ESCROW", world.pending.journal_id, 1)
 
 
 async def test_totals_are_of_every_kind_and_sum_to_nothing(world, house, people):
@@ -338,6 +383,7 @@ async def test_what_is_owed_is_asked_for(world, look, keep, change):
     wrong = (await look()).wrong
     assert str(milestone.id) in wrong.problem
     assert (wrong.expected, wrong.found) == (20_00, 0)
+    assert (wrong.account_kind, wrong.owner_id) == ("ESCROW", world.contract.id)
 
     await keep(make.request(milestone, world.contract))
     assert (await look()).wrong is None
@@ -345,3 +391,222 @@ async def test_what_is_owed_is_asked_for(world, look, keep, change):
     await change("UPDATE milestones SET waived_at = now() WHERE id = :id", id=milestone.id)
     wrong = (await look()).wrong
     assert (wrong.expected, wrong.found) == (0, 20_00)
+
+
+class Bag:
+    """Connects of every fate: given and bought by Nina, spent out of both lots, returned for one job; and expired."""
+
+    lot: Lot
+    bundle: Lot
+    old: Lot
+
+    async def begin(self, house, keep, people, clock):
+        """Let it all happen."""
+        self.nina = make.freelancer("Nina")
+        await keep(self.nina, *make.profiles(self.nina))
+        await make.give(house, FUNDS, self.nina.id, 10_00)
+        clock.advance(days=-400)
+        (self.old,) = await make.connects(house, people.other_freelancer, size=5)
+        clock.advance(days=400)
+        await resolvers.connects.expire_due(house.context())
+        (self.lot,) = await make.connects(house, self.nina, size=10)
+        self.bundle = await resolvers.connects.buy(house.context(self.nina), size=20, key="a bundle")
+        self.lost, self.returned = await keep(make.job(people.client), make.job(people.client))
+        self.first, self.second = [
+            await resolvers.proposals.submit(
+                house.context(self.nina), job_id=job.id, words=make.proposal_words(), key=make.key()
+            )
+            for job in (self.lost, self.returned)
+        ]
+        await resolvers.jobs.close(house.context(people.client), job_id=self.returned.id)
+
+
+@pytest.fixture
+async def purse(house, keep, people, clock):
+    made = Bag()
+    await made.begin(house, keep, people, clock)
+    return made
+
+
+@pytest.mark.usefixtures("purse")
+async def test_connects_of_every_fate_are_right(look):
+    report = await look()
+
+    assert report.wrong is None, report.wrong
+
+
+@pytest.mark.parametrize(
+    ("column", "problem", "expected", "found"),
+    [
+        ("remaining = remaining - 1", "says other than what is left of it", 2, 1),
+        ("size = size + 1", "was not filled with its size", 11, 10),
+    ],
+)
+async def test_a_lot_says_what_is_left_of_it_and_was_filled(column, problem, expected, found, purse, look, change):
+    await change(f"UPDATE lots SET {column} WHERE id = :id", id=purse.lot.id)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"lot {purse.lot.id} {problem}"
+    assert (wrong.account_id, wrong.account_kind, wrong.owner_id) == (purse.lot.purse_id, "LOT", purse.lot.id)
+    assert (wrong.expected, wrong.found) == (expected, found)
+
+
+async def test_a_lot_has_an_account_of_its_own(purse, look, change):
+    await change(
+        "UPDATE lots SET purse_id = (SELECT id FROM ledger_accounts WHERE kind = 'FUNDS' AND owner_id = :nina)"
+        " WHERE id = :id",
+        id=purse.old.id,
+        nina=purse.nina.id,
+    )
+    await change("DELETE FROM connects_movements WHERE lot_id = :id", id=purse.old.id)
+    problems = {f"lot {purse.old.id} has the account of something else", "nobody was told that her lots were moved"}
+
+    assert (await look()).wrong.problem in problems
+
+
+async def test_an_account_of_a_lot_has_its_lot(purse, look, change):
+    await change("DELETE FROM lots WHERE id = :id", id=purse.old.id)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"there is no lot {purse.old.id} that has this account"
+    assert (wrong.account_id, wrong.account_kind) == (purse.old.purse_id, "LOT")
+
+
+MOVED = "SELECT m.journal_id FROM connects_movements m WHERE m.kind = :kind AND :id IN (m.lot_id, m.proposal_id)"
+
+
+@pytest.fixture
+def journal_of(owner):
+    """The journal of a movement."""
+
+    async def find(kind, about):
+        async with owner.begin() as connection:
+            return await connection.scalar(sa.text(MOVED), {"kind": kind, "id": about.id})
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "column", "expected", "found"),
+    [
+        ("ISSUED", "bundle", "amount = amount + 1", 20, 21),
+        ("SPENT", "first", "amount = amount - 1", -8, -9),
+        ("RETURNED", "second", "amount = amount - 1", 8, 7),
+        ("EXPIRED", "old", "amount = amount + 1", -5, -4),
+        ("SPENT", "second", "account_id = (SELECT id FROM accounts WHERE id <> account_id LIMIT 1)", -8, -8),
+        ("EXPIRED", "old", "lot_id = (SELECT id FROM lots WHERE id <> lot_id LIMIT 1)", -5, -5),
+        ("ISSUED", "bundle", "lot_id = (SELECT id FROM lots WHERE id <> lot_id LIMIT 1)", 20, 20),
+        (
+            "ISSUED",
+            "lot",
+            "kind = 'RETURNED', lot_id = NULL, proposal_id = (SELECT id FROM proposals ORDER BY submitted_at LIMIT 1)",
+            10,
+            10,
+        ),
+    ],
+)
+async def test_a_movement_is_what_its_journal_did(kind, part, column, expected, found, purse, look, change, journal_of):
+    journal = await journal_of(kind, getattr(purse, part))
+    await change(f"UPDATE connects_movements SET {column} WHERE journal_id = :id", id=journal)
+
+    wrong = (await look()).wrong
+    assert "is not what its journal did" in wrong.problem
+    assert (wrong.account_kind, wrong.journal_id) == ("LOT", journal)
+    assert (wrong.expected, wrong.found) == (expected, found)
+    assert wrong.position is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"), [("ISSUED", "bundle"), ("SPENT", "first"), ("RETURNED", "second"), ("EXPIRED", "old")]
+)
+async def test_somebody_is_told_of_every_move_of_her_lots(kind, part, purse, look, change, journal_of):
+    journal = await journal_of(kind, getattr(purse, part))
+    await change("DELETE FROM connects_movements WHERE journal_id = :id", id=journal)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == "nobody was told that her lots were moved"
+    assert (wrong.account_kind, wrong.journal_id) == ("LOT", journal)
+    assert wrong.position is not None
+
+
+async def test_a_lot_is_its_owners(purse, look, change, people):
+    await change("UPDATE lots SET account_id = :other WHERE id = :id", id=purse.lot.id, other=people.client.id)
+
+    wrong = (await look()).wrong
+    assert "is not what its journal did" in wrong.problem
+    assert (wrong.account_id, wrong.position) == (purse.lot.purse_id, 2)
+
+
+@pytest.mark.parametrize("kind", ["CONNECTS_ISSUE", "CONNECTS_SPEND", "CONNECTS_RETURN", "CONNECTS_EXPIRE"])
+async def test_no_connects_are_moved_that_nobody_knows_of(kind, purse, look, post):
+    moved = (SPENT.of(None, "CNX"), -3), (EXPIRED.of(None, "CNX"), 3)
+    journal = await post(kind, purse.first, *moved)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == "nobody was told of these Connects"
+    assert (wrong.account_kind, wrong.journal_id, wrong.position) == ("CONNECTS_SPENT", journal.id, 1)
+    assert (wrong.expected, wrong.found) == (0, -3)
+
+
+async def test_no_lot_is_filled_in_secret(purse, look, post):
+    moved = (ISSUED.of(None, "CNX"), -3), (LOT.of(purse.lot.id, "CNX"), 3)
+    journal = await post("CONNECTS_ISSUE", purse.lot, *moved)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == "nobody was told that her lots were moved"
+    assert (wrong.owner_id, wrong.journal_id, wrong.position) == (purse.lot.id, journal.id, 2)
+
+
+@pytest.mark.parametrize(
+    ("column", "expected", "found"),
+    [
+        ("connects_cost = connects_cost + 1", -9, -8),
+        ("connects_cost = 0", 0, -8),
+        ("freelancer_id = (SELECT id FROM freelancer_profiles WHERE id <> freelancer_id LIMIT 1)", -8, -8),
+    ],
+)
+async def test_a_proposal_was_paid_for_as_it_costs(column, expected, found, purse, look, change, journal_of):
+    await change(f"UPDATE proposals SET {column} WHERE id = :id", id=purse.first.id)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"proposal {purse.first.id} was not paid for as it costs"
+    assert (wrong.expected, wrong.found) == (expected, found)
+    assert (wrong.account_kind, wrong.journal_id) == ("LOT", await journal_of("SPENT", purse.first))
+    assert wrong.position == 1
+
+
+async def test_what_is_returned_is_what_was_paid(purse, look, change, journal_of):
+    journal = await journal_of("RETURNED", purse.second)
+    await change("UPDATE journals SET reverses = NULL WHERE id = :id", id=journal)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"proposal {purse.second.id} got back something else than it cost"
+    assert (wrong.account_kind, wrong.journal_id, wrong.position) == ("LOT", journal, 1)
+
+
+async def test_a_bundle_was_paid_for(purse, look, change):
+    await change("UPDATE lots SET source = 'BUNDLE', month = NULL WHERE id = :id", id=purse.lot.id)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"lot {purse.lot.id} was not paid for by its owner, or not once"
+    assert (wrong.account_kind, wrong.expected, wrong.found) == ("LOT", 1, 0)
+
+
+async def test_what_was_paid_for_is_a_bundle(purse, look, change):
+    await change("UPDATE lots SET source = 'REGISTRATION' WHERE id = :id", id=purse.bundle.id)
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"lot {purse.bundle.id} was paid for, and is no bundle"
+    assert (wrong.account_kind, wrong.owner_id, wrong.position) == ("FUNDS", purse.nina.id, 1)
+
+
+@pytest.mark.parametrize(("payer", "found"), [("nina", 2), ("client", 1)])
+async def test_a_bundle_is_paid_for_once_by_its_owner(payer, found, house, purse, people, look, post):
+    by = purse.nina if payer == "nina" else people.client
+    await make.give(house, FUNDS, by.id, 3_00)
+    journal = await post("CONNECTS_SALE", purse.bundle, (FUNDS.of(by.id, "USD"), -3_00), (SALES.of(None, "USD"), 3_00))
+
+    wrong = (await look()).wrong
+    assert wrong.problem == f"lot {purse.bundle.id} was not paid for by its owner, or not once"
+    assert (wrong.account_kind, wrong.owner_id, wrong.journal_id) == ("FUNDS", by.id, journal.id)
+    assert (wrong.expected, wrong.found, wrong.position) == (1, found, 1)
