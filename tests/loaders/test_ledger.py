@@ -30,6 +30,7 @@ from models.ledger import (
     Journal,
     LedgerAccount,
 )
+from ops.database import Database
 
 FUNDS = AccountKind("funds")
 LOAN = AccountKind("loan", floor=-100)
@@ -954,3 +955,37 @@ async def test_the_audit_names_a_reversal_of_something_else(books, history, dama
 
     problem, _, journal_id, _ = await named(books)
     assert (problem, journal_id) == ("the journal is not the opposite of the one it reverses", history.paid[1].id)
+
+
+LOOKED_AT = "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'entries'"
+
+
+async def test_a_reversal_is_weighed_by_its_entries_alone_on_a_line_that_is_older_than_all_others(database_url, books):
+    database = Database.at(database_url, connections=1)
+    keys = FUNDS.of(uuid7(), "USD"), RAIL.of(None, "USD")
+    async with database.writing.begin() as work:
+        ann, rail = await loaders.ledger.accounts(work, *keys, at=books.now())
+
+    def paid():
+        return books.journal((rail, -5), (ann, 5))
+
+    async def undo(work, journal):
+        await loaders.ledger.post(work, journal.reversal("undo", at=books.now()))
+        before = await work.scalar(sa.text(LOOKED_AT)) or 0
+        await work.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))
+        return await work.scalar(sa.text(LOOKED_AT)) - before
+
+    # It is now that everything is planned.
+    first = paid()
+    async with database.writing.begin() as work:
+        await loaders.ledger.post(work, first)
+        assert await undo(work, first) > 0
+    others = [paid() for _ in range(500)]
+    async with database.writing.begin() as work:
+        await loaders.ledger.post(work, *others)
+    async with database.writing.begin() as work:
+        looked_at = await undo(work, others[7])
+    await database.close()
+
+    # Its own two, and with them the two that it reverses.
+    assert looked_at == 2 + 4
