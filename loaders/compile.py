@@ -29,6 +29,7 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     Table,
+    Text,
     Uuid,
     bindparam,
     func,
@@ -135,8 +136,19 @@ class Slot:
     number: int
 
 
-Key: TypeAlias = str | Slot | None
-"""A column of the row around, or what a request says, or nothing where all rows are meant."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Reckoned:
+    """A key that is computed of the row around and of a word that a request says."""
+
+    slot: Slot
+    sql: Callable[[ColumnElement[str]], ColumnElement[Any]]
+
+
+WHICH = "which"
+"""What the word is called among the parameters of its slot."""
+
+Key: TypeAlias = str | Slot | Reckoned | None
+"""A column of the row around, or what a request says, or something of both, or nothing where all rows are meant."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,13 +254,29 @@ class Anything:
     """Whether there may be many ids; their rows come in the order of the ids, and nothing for what is not seen."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """The row of any kind that two columns name: its noun, and its id."""
+
+    noun: str
+    key: str
+    things: Mapping[str, tuple[Relation[Any], Thing]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """Something that this process tells without having read anything, as the filling of a hole."""
+
+    filling: int
+
+
 Itself: TypeAlias = Shown | Choice | Identity | Price | Made
 """What a row says without another."""
 
-Leading: TypeAlias = Either | One | Many | Count | Figures | Paged | Anything
+Leading: TypeAlias = Either | One | Many | Count | Figures | Paged | Anything | Subject
 """What leads to other rows."""
 
-Value: TypeAlias = Itself | Leading | Constant | Thing | Place
+Value: TypeAlias = Itself | Leading | Constant | Told | Thing | Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +431,9 @@ class _Writer:
                 return [value.text]
             case Thing():
                 return self.thing(value, row)
-            case One() | Many() | Figures() | Count() | Paged() | Anything() | Either():
+            case Told():
+                return [f"{HOLE}{value.filling},{HOLE}"]
+            case One() | Many() | Figures() | Count() | Paged() | Anything() | Either() | Subject():
                 return [self._led(value, row)]
         assert row is not None, value
         assert not isinstance(value, Place), "a row has a place on its page only"
@@ -416,6 +446,9 @@ class _Writer:
                 return self._page(value, row)
             case Anything():
                 return self._anything(value)
+            case Subject():
+                assert row is not None, value
+                return self._subject(value, row)
             case Either():
                 assert row is not None, value
                 said = f"to_json({row.column(value.column)[0]})::text"
@@ -479,6 +512,9 @@ class _Writer:
         if key is None:
             return None
         assert row is not None, key
+        if isinstance(key, Reckoned):
+            said = bindparam(f"{key.slot.number}.{WHICH}", type_=Text())
+            return literal_column(row.computed(key.sql(said)), Uuid())
         return literal_column(row.column(key)[0], Uuid())
 
     def _row(self, model: type[Base] | None, columns: Mapping[str, ColumnElement[Any]] | None = None) -> _Row:
@@ -594,19 +630,27 @@ class _Writer:
         if not value.several:
             ((_, relation, thing),) = known
             return self._reached(One(relation, value.slot, thing, optional=True), None)
-        key = literal_column("k.key", Uuid())
-        whens = []
-        for noun, relation, thing in known:
-            target = self._row(relation.target)
-            shown = _joined(self.thing(thing, target))
-            found = _text(self._found(One(relation, value.slot, thing, optional=True), key, target, None))
-            whens.append(f"when {_quoted(noun)} then (select {shown} from ({found}) {target.name})")
-        if not whens:
+        if not known:
             return _Sql("'[]'")
         number = value.slot.number
         given = f"unnest(\0{number}.nouns\0::text[], \0{number}.keys\0::uuid[]) with ordinality k(noun, key, i)"
-        each = f"coalesce(case k.noun {' '.join(whens)} end, 'null')"
+        each = self._of_kind("k.noun", literal_column("k.key", Uuid()), known)
         return _Sql(f"(select '[' || coalesce(string_agg({each}, ',' order by k.i), '') || ']' from {given})")
+
+    def _subject(self, value: Subject, row: _Row) -> _Sql:
+        known = [(noun, *value.things[noun]) for noun in sorted(value.things)]
+        key = literal_column(row.column(value.key)[0], Uuid())
+        return _Sql(self._of_kind(row.column(value.noun)[0], key, known))
+
+    def _of_kind(self, noun: str, key: ColumnElement[Any], known: Iterable[tuple[str, Relation[Any], Thing]]) -> str:
+        """The row of one of these kinds that a noun and a key name, or null."""
+        whens = []
+        for name, relation, thing in known:
+            target = self._row(relation.target)
+            shown = _joined(self.thing(thing, target))
+            found = _text(self._found(One(relation, None, thing, optional=True), key, target, None))
+            whens.append(f"when {_quoted(name)} then (select {shown} from ({found}) {target.name})")
+        return f"coalesce(case {noun} {' '.join(whens)} end, 'null')"
 
 
 def _looks_beyond(page: Paged, window: Window) -> bool:

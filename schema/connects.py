@@ -11,7 +11,7 @@ import models.connects
 import resolvers.connects
 from models.connects import LotSource, MovementKind
 from models.money import Currency
-from schema.edges import Connection, Info, Node, column, one, page, shown, shows
+from schema.edges import Connection, Info, Node, column, known, one, page, shown, shows
 from schema.errors import Refused
 from schema.scalars import Money, described, money
 
@@ -92,7 +92,7 @@ BuyConnectsResult = Annotated[
 
 @strawberry.type
 class ConnectsQueries:
-    @strawberry.field(description="What Connects are sold in, and for how much.")
+    @known("What Connects are sold in, and for how much.")
     def connects_bundles(self, info: Info) -> list[ConnectsBundle]:
         bundles = models.connects.bundles(info.context.config)
         return [ConnectsBundle(size=one.size, price=money(one.price_cents, Currency.USD)) for one in bundles]

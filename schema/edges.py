@@ -1,13 +1,14 @@
 """How a type sees its row and reaches its neighbours: declared here once, for every executor.
 
-A field declared with `column`, `priced`, `part`, `one`, `many`, `page`, `count`, `figures`, `computed`, `made` or
-`either`, and a root field declared with `found`, `asker`, `anything` or `group`, carries its declaration in the field's
-metadata under `EDGE`. The resolvers made here are the ordinary way of reading it; anything else that wants to answer
-the same field reads the declaration and must answer alike: `schema/plans.py` makes one statement of an operation.
+A field declared with `column`, `priced`, `part`, `one`, `many`, `page`, `page_by`, `about`, `count`, `figures`,
+`computed`, `made` or `either`, and a root field declared with `found`, `asker`, `anything`, `group` or `known`, carries
+its declaration in the field's metadata under `EDGE`. The resolvers made here are the ordinary way of reading it;
+anything else that wants to answer the same field reads the declaration and must answer alike: `schema/plans.py` makes
+one statement of an operation.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
 from uuid import UUID
@@ -54,11 +55,30 @@ class To:
     how: str
     relation: Relation[Any]
     key: str | None
-    """Nothing where the relation has no key, but is a list of its own."""
+    """Nothing where the relation has no key, but is a list of its own, or where the key is found `by` more."""
     at_most: int | None = None
     """How many the rule allows, where one keeps them few; it says what an operation may cost."""
     filters: "type[Filter] | None" = None
     """What a caller may ask of the rows of a page."""
+    by: "By | None" = None
+
+
+@dataclass(frozen=True)
+class By:
+    """A key that is no column: the field's argument `which` has a say in it. `find` finds it, and so does `sql`."""
+
+    find: "Find"
+    sql: "Callable[[ColumnElement[str]], ColumnElement[Any]]"
+    """Is given what `kept` makes of the argument."""
+    kept: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class About:
+    """A field that leads to a row of any kind, whose noun and id are columns of this row."""
+
+    noun: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +143,13 @@ class Anything:
     several: bool
 
 
+@dataclass(frozen=True)
+class Knowledge:
+    """A root field that this process answers with what it knows, and nothing that would have to be read."""
+
+    make: "Make"
+
+
 class Filter(Protocol):
     """An input that says which rows of a page are wanted."""
 
@@ -132,6 +159,7 @@ class Filter(Protocol):
 
 Sql: TypeAlias = Callable[[Audience], ColumnElement[Any]]
 Make: TypeAlias = Callable[..., Any]
+Find: TypeAlias = Callable[[Context, Any, Any], Awaitable[UUID | None]]
 
 
 def _declared(edge: object, description: str, **more: Any) -> Any:
@@ -253,6 +281,48 @@ def page(description: str, relation: Relation[Any], key: str | None = "id", *, o
     which: Any = only
     narrowed.__annotations__["filter"] = Annotated[which | None, strawberry.argument(description="Which of them.")]
     return _declared(To("page", relation, key, filters=only), description, resolver=narrowed)
+
+
+NOBODY = UUID(int=0)
+"""The key that nothing belongs to."""
+
+
+def page_by(description: str, relation: Relation[Any], by: By, which: object) -> Any:
+    """A list as `page` shows it, of which an argument says which one it is; `which` is the argument's annotation."""
+
+    async def resolve(
+        root: Any,
+        info: Info,
+        which: Any,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Any:
+        owner = await by.find(info.context, root, which)
+        return await paged(info, relation, owner or NOBODY, Window(first, after, last, before))
+
+    resolve.__annotations__["which"] = which
+    return _declared(To("page", relation, None, by=by), description, resolver=resolve)
+
+
+def about(description: str, noun: str, key: str) -> Any:
+    """The row of any kind that two columns name, if there is one and the viewer may see it."""
+
+    async def resolve(root: Any, info: Info) -> Any:
+        relation = BY_NOUN.get(getattr(root, noun))
+        return await info.context.loaders.one(relation, getattr(root, key)) if relation else None
+
+    return _declared(About(noun, key), description, resolver=resolve)
+
+
+def known(description: str) -> Callable[[Make], Any]:
+    """A root field that is answered with what this process knows: objects, whose fields are read as they are."""
+
+    def declare(make: Make) -> Any:
+        return _declared(Knowledge(make), description, resolver=make)
+
+    return declare
 
 
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import strawberry
 
@@ -17,31 +16,12 @@ import resolvers.statements
 from models.payments import PaymentKind, PaymentRequestAction, PaymentRequestState
 from schema.activity import Happened, cursor_of
 from schema.connects import Connects
-from schema.edges import (
-    After,
-    Before,
-    Connection,
-    First,
-    Info,
-    Last,
-    Node,
-    Window,
-    actions,
-    column,
-    one,
-    paged,
-    priced,
-    shown,
-    shows,
-)
+from schema.edges import Connection, Info, Node, actions, column, made, one, page_by, priced, shown, shows
 from schema.scalars import Money, described
-from schema.statements import PartArgument, StatementEntry
+from schema.statements import PART, PartArgument, StatementEntry, WhichArgument
 
 if TYPE_CHECKING:
     from schema.contracts import Contract, Milestone
-
-NOBODY = UUID(int=0)
-"""Whose account has no entries."""
 
 
 @strawberry.type(description="Your money, by what may be done with it; all amounts are of the same moment.")
@@ -55,23 +35,16 @@ class Wallet:
     connects: Connects = one("What you have of Connects.", loaders.connects.of_account, "id")
     leaving: Money = priced("What is on its way out, held until the withdrawal is through.", "leaving_cents")
 
-    @strawberry.field(description="What came into a part of it and left it, the latest first.")
-    async def statement(
-        root: Any,  # noqa: N805 - the parent
-        info: Info,
-        part: PartArgument,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[StatementEntry]:
-        account_id = await resolvers.statements.account(info.context, root.id, part, root.currency)
-        window = Window(first, after, last, before)
-        return shown(await paged(info, loaders.statements.of_account, account_id or NOBODY, window))
+    statement: Connection[StatementEntry] = page_by(
+        "What came into a part of it and left it, the latest first.", loaders.statements.of_account, PART, WhichArgument
+    )
 
-    @strawberry.field(
-        description="Where to read the whole statement of a part as CSV for some minutes, relative to this server. "
-        "Whoever has the address may: keep it to yourself."
+    @made(
+        "Where to read the whole statement of a part as CSV for some minutes, relative to this server. "
+        "Whoever has the address may: keep it to yourself.",
+        models.payments.Wallet,
+        "id",
+        "currency",
     )
     def statement_url(root: Any, info: Info, part: PartArgument) -> str:  # noqa: N805
         return resolvers.statements.address(info.context, root.id, part, root.currency)

@@ -11,8 +11,10 @@ answered in the ordinary way, which also tells of every error.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import orjson
 import strawberry
@@ -228,9 +230,9 @@ class _Walk:
         match edge:
             case edges.Column() | edges.Computed() | edges.Identity() | edges.Amount() | edges.Same():
                 return self.itself(edge, asked)
-            case edges.To() | edges.Of() | edges.MadeOf() | edges.Either():
+            case edges.To() | edges.Of() | edges.MadeOf() | edges.Either() | edges.About():
                 return self.reached(edge, asked)
-            case edges.Found() | edges.Asker() | edges.Anything():
+            case edges.Found() | edges.Asker() | edges.Anything() | edges.Knowledge():
                 return self.root(edge, asked)
         raise Unplanned("undeclared", asked.where)
 
@@ -275,6 +277,8 @@ class _Walk:
                 return self.page(edge, asked)
             case edges.To(how="count"):
                 return plan.Count(edge.relation, edge.key)
+            case edges.About():
+                return plan.Subject(edge.noun, edge.key, self.any_kind(asked))
             case edges.MadeOf():
                 return self.made(edge, self.arguments(asked))
             case edges.Either():
@@ -303,26 +307,33 @@ class _Walk:
         return plan.Made(edge.columns, self.filling(fill))
 
     def page(self, edge: edges.To, asked: "_Asked") -> Value:
-        relation = edge.relation
-        slot = self.slot(lambda number: _window(number, relation, self.arguments(asked)))
+        relation, by = edge.relation, edge.by
+        slot = self.slot(lambda number: _window(number, relation, self.arguments(asked), by))
+        key: plan.Key = plan.Reckoned(slot, by.sql) if by else edge.key
         fields = self.under(asked.kind, asked.details)
         return plan.Paged(
             relation,
-            edge.key,
+            key,
             slot,
-            tuple((name, self.of_page(edge, slot, asked.kind, details)) for name, details in fields.items()),
+            tuple((name, self.of_page(relation, key, slot, asked.kind, inner)) for name, inner in fields.items()),
         )
 
-    def of_page(self, edge: edges.To, slot: Slot, kind: GraphQLObjectType, details: list[FieldDetails]) -> plan.Listed:
+    def of_page(
+        self,
+        relation: Relation[Any],
+        key: plan.Key,
+        slot: Slot,
+        kind: GraphQLObjectType,
+        details: list[FieldDetails],
+    ) -> plan.Listed:
         """A field of a connection."""
         name = details[0].node.name.value
         if name == "__typename":
             return _typename(kind)
         target: Any = get_named_type(kind.fields[name].type)
-        relation = edge.relation
         match name:
             case "totalCount":
-                return plan.Count(relation, edge.key, slot)
+                return plan.Count(relation, key, slot)
             case "nodes":
                 return plan.Rows(self.thing(target, details, relation.target))
             case "pageInfo":
@@ -356,16 +367,52 @@ class _Walk:
                 slot = self.slot(_viewer)
                 thing = self.thing(asked.kind, asked.details, edge.relation.target)
                 return plan.One(edge.relation, slot, thing, asked.optional)
+            case edges.Knowledge():
+                return self.told(edge, asked)
         assert isinstance(edge, edges.Anything)
-        arguments, fill = self.arguments(asked), _several if edge.several else _any
+        arguments, fill, things = self.arguments(asked), _several if edge.several else _any, self.any_kind(asked)
+        slot = self.slot(lambda number: fill(number, frozenset(things), arguments))
+        return plan.Anything(slot, things, edge.several)
+
+    def any_kind(self, asked: "_Asked") -> dict[str, tuple[Relation[Any], Thing]]:
+        """What is asked of a row of any kind, by the nouns of ids."""
         possible = self.planner.core.get_possible_types(asked.kind)
-        things = {
+        return {
             noun: (relation, self.thing(asked.kind, asked.details, relation.target))
             for noun, relation in BY_NOUN.items()
             if self.planner.shown.get(relation.target) in possible
         }
-        slot = self.slot(lambda number: fill(number, frozenset(things), arguments))
-        return plan.Anything(slot, things, edge.several)
+
+    def told(self, edge: edges.Knowledge, asked: "_Asked") -> plan.Told:
+        """What this process knows."""
+        show = self.telling(asked.known.type, asked.details)
+
+        def fill(_payload: bytes, _values: Values, context: Context) -> bytes:
+            return orjson.dumps(show(edge.make(None, SimpleNamespace(context=context))))
+
+        return plan.Told(self.filling(fill))
+
+    def telling(self, of: Any, details: list[FieldDetails]) -> Callable[[Any], Any]:
+        """How something that this process knows is written, as a value of a type."""
+        nullable = get_nullable_type(of)
+        if is_list_type(nullable):
+            each = self.telling(nullable.of_type, details)
+            return lambda values: [each(value) for value in values]
+        if not isinstance(nullable, GraphQLObjectType):
+            return nullable.coerce_output_value
+        fields = [(name, self.telling_field(nullable, inner)) for name, inner in self.under(nullable, details).items()]
+        return lambda thing: {name: show(thing) for name, show in fields}
+
+    def telling_field(self, kind: GraphQLObjectType, details: list[FieldDetails]) -> Callable[[Any], Any]:
+        name = details[0].node.name.value
+        if name == "__typename":
+            return lambda _: kind.name
+        known = kind.fields[name]
+        definition = known.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+        resolver = definition.base_resolver
+        read = resolver.wrapped_func if resolver else attrgetter(definition.python_name)
+        show = self.telling(known.type, details)
+        return lambda thing: show(read(thing))
 
     def arguments(self, asked: "_Asked") -> Callable[[Values], dict[str, Any]]:
         """How the arguments of a field are read: those that a request does not change are read now."""
@@ -465,8 +512,8 @@ def _kept(model: type[Base], name: str) -> Callable[[Any], Any]:
     if isinstance(kind, KeptEnum):
         known: type[Enum] = kind.enum_class  # type: ignore[assignment]
         return known
-    assert kind.python_type is str, (model, name)
-    return str
+    assert kind.python_type in {str, UUID}, (model, name)
+    return UUID if kind.python_type is UUID else str
 
 
 def _sealed(relation: Relation[Any]) -> Filling:
@@ -524,7 +571,9 @@ def _several(number: int, known: frozenset[str], arguments: Callable[[Values], d
     return fill
 
 
-def _window(number: int, relation: Relation[Any], arguments: Callable[[Values], dict[str, Any]]) -> Fill:
+def _window(
+    number: int, relation: Relation[Any], arguments: Callable[[Values], dict[str, Any]], by: edges.By | None
+) -> Fill:
     sizes: dict[int | None, plan.Window] = {}
 
     def fill(values: Values, context: Context, bound: Bound) -> Shape:
@@ -543,6 +592,8 @@ def _window(number: int, relation: Relation[Any], arguments: Callable[[Values], 
         filters = wanted.read() if wanted else NO_FILTERS
         window = Window(given.get("first"), given.get("after"), given.get("last"), given.get("before"))
         part = slice_of(context.seal, relation, window)
+        if by:
+            bound[f"{number}.{plan.WHICH}"] = by.kept(given["which"])
         for name, value in filters:
             bound[f"{number}.{name}"] = value
         for at, value in enumerate(part.place or ()):

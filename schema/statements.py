@@ -2,12 +2,16 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 
+import loaders.statements
 import models.statements
+import resolvers.statements
 from models.statements import WalletPart
-from schema.edges import BY_NOUN, Info, Node, column, priced, shown, shows
+from resolvers.context import Context
+from schema.edges import By, Node, about, column, priced, shows
 from schema.scalars import Money, described
 
 described(
@@ -19,6 +23,15 @@ described(
 )
 
 PartArgument = Annotated[WalletPart, strawberry.argument(description="Which part of the wallet.")]
+WhichArgument = Annotated[WalletPart, strawberry.argument(name="part", description="Which part of the wallet.")]
+
+
+async def _account(ctx: Context, wallet: Any, part: WalletPart) -> UUID | None:
+    return await resolvers.statements.account(ctx, wallet.id, part, wallet.currency)
+
+
+PART = By(_account, loaders.statements.account_in, lambda part: part.kind.name)
+"""The account that a part of a wallet is."""
 
 
 @strawberry.type(description="Something that came into a part of your wallet, or left it.")
@@ -33,7 +46,6 @@ class StatementEntry:
     amount: Money = priced("What came; less than zero for what went.", "cents")
     balance: Money = priced("What was in this part of the wallet then, with what is held of it.", "balance_cents")
 
-    @strawberry.field(description="What it was about; nothing if there is nothing to be shown of it.")
-    async def about(root: Any, info: Info) -> Node | None:  # noqa: N805 - the parent
-        relation = BY_NOUN.get(root.subject)
-        return shown(await info.context.loaders.one(relation, root.subject_id)) if relation else None
+    about: Node | None = about(
+        "What it was about; nothing if there is nothing to be shown of it.", "subject", "subject_id"
+    )
