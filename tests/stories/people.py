@@ -41,6 +41,7 @@ SHOWN = {
     "Invitation": "id job { id } freelancer { id }",
     "Job": "id title state version freelancersWanted hiredCount proposalCount availableActions",
     "Milestone": "id state version startedAt",
+    "Payment": "id kind amount { amount } freelancerFee { amount }",
     "Proposal": """
         id state version reason coverLetter isShortlisted availableActions bid { amount } milestones { description }
     """,

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import redis.asyncio
 
 import resolvers.activity
@@ -111,3 +115,87 @@ async def grow_old(house: House, client: Person) -> None:
             make.job(by, published_at=now + timedelta(days=day - 30), expires_at=now + timedelta(days=day))
             for day in days
         )
+
+
+TAKEN_OVER_SECONDS = 90.0
+"""Thirty for a worker that says nothing any more, and a busy machine's time for the rest."""
+WAITING = """
+    select count(*) as count from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()
+"""
+BOOKED = "select kind, count(*) as count from journals where kind in ('SETTLE', 'RELEASE', 'DEPOSIT') group by kind"
+MONEY = "{ viewer { wallet { funds { amount } available { amount } pending { amount } escrowed { amount } } } }"
+
+
+async def test_what_a_worker_was_killed_in_the_middle_of_is_done_once_by_another(sandbox: Site):
+    assert sandbox.worker is not None
+    root = await Person.registered(sandbox.a, "CLIENT", name="Root")
+    await sandbox.rows("update accounts set roles = array['ADMIN'] where id = $1", UUID(root.id))
+    clara = await Person.registered(sandbox.a, "CLIENT")
+    fritz = await Person.registered(sandbox.b, "FREELANCER")
+    await sandbox.worker.stop()
+    contract = await worked_for(clara, fritz)
+    lost = await clara.does("deposit", amount={"amount": "20.00"}, method="sandbox-time-out")
+    assert lost["state"] == "REQUESTED"
+    bonus = await clara.does("payBonus", contractId=contract, amount={"amount": "50.00"})
+    before = await money_of(clara), await money_of(fritz)
+
+    await root.does("advanceClock", days=15)
+    async with in_the_middle(sandbox, clara, fritz):
+        sandbox.worker.start()
+        # Its payment is to be settled, its work to be accepted, and its transfer to be booked.
+        await until(lambda: are_waiting(sandbox, 3), START_SECONDS)
+        await sandbox.worker.kill()
+    assert (await money_of(clara), await money_of(fritz)) == before
+    sandbox.worker.start()
+
+    async def is_done() -> bool:
+        booked = {row["kind"]: row["count"] for row in await sandbox.rows(BOOKED)}
+        return booked == {"DEPOSIT": 2, "RELEASE": 1, "SETTLE": 1}
+
+    await until(is_done, TAKEN_OVER_SECONDS)
+    net = f"{Decimal(bonus['amount']['amount']) - Decimal(bonus['freelancerFee']['amount']):.2f}"
+    funds, *rest = await money_of(clara)
+    assert (Decimal(funds), rest) == (Decimal(before[0][0]) + 20, ["0.00", "0.00", "0.00"])
+    assert await money_of(fritz) == ["0.00", net, "270.00", "0.00"]
+    assert await root.ask("{ ledgerAudit { wrong { problem } } }") == {"ledgerAudit": {"wrong": None}}
+
+
+async def worked_for(client: Person, freelancer: Person) -> str:
+    """A contract whose first part is handed in, and paid for in advance."""
+    job_id = await published(client)
+    await client.does("inviteFreelancer", jobId=job_id, freelancerId=f"freelancer_{freelancer.id}")
+    proposal = await freelancer.does("submitProposal", jobId=job_id, **offer())
+    contract = await client.does("acceptProposal", proposalId=proposal["id"])
+    part = {"milestoneId": contract["milestones"][0]["id"]}
+    await client.does("deposit", amount={"amount": "1000.00"}, method="sandbox-succeed")
+    await client.does("fundMilestone", **part)
+    await freelancer.does("startMilestone", **part)
+    await freelancer.does("submitMilestone", **part, message="Done.")
+    contract_id: str = contract["id"]
+    return contract_id
+
+
+async def money_of(who: Person) -> list[str]:
+    """What somebody may spend, may withdraw, will be able to withdraw, and has put aside."""
+    wallet = (await who.ask(MONEY))["viewer"]["wallet"]
+    return [part["amount"] for part in wallet.values()]
+
+
+@asynccontextmanager
+async def in_the_middle(site: Site, *owners: Person) -> AsyncIterator[None]:
+    """Keep whoever moves money of these people waiting, with the half of it done, until the block ends."""
+    connection = await asyncpg.connect(site.told["DATABASE_URL"].replace("+asyncpg", ""))
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "select from ledger_accounts where owner_id = any ($1) order by id for update",
+                [UUID(owner.id) for owner in owners],
+            )
+            yield
+    finally:
+        await connection.close()
+
+
+async def are_waiting(site: Site, count: int) -> bool:
+    (row,) = await site.rows(WAITING)
+    return bool(row["count"] == count)
