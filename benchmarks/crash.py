@@ -2,13 +2,13 @@
 
     .venv/bin/python -m benchmarks.crash [--rounds N] [--seed N]
 
-Two web servers, and a Postgres that keeps its word about what was committed, are started here. Clients deposit and
-withdraw, put money aside for milestones and pay bonuses all the time, over HTTP, each thing with a key of its own. In
-each round a web server is killed with SIGKILL at a random moment, and so is the whole tree of Postgres at another; both
-are started again. Whoever does not hear an answer sends the same request with the same key until there is one. In the
-end what people were told is compared with what is kept: what somebody was told of and is not there is lost, what nobody
-was told of is doubled; every wallet has to be what follows from the answers, the sandbox's books have to agree, and the
-audit has to find nothing.
+Two web servers, a worker, and a Postgres that keeps its word about what was committed, are started here. Clients
+deposit and withdraw, put money aside for milestones and pay bonuses all the time, over HTTP, each thing with a key of
+its own. In each round a web server and the worker, who asks what became of transfers, are killed with SIGKILL at random
+moments, and so is the whole tree of Postgres at another; all are started again. Whoever does not hear an answer sends
+the same request with the same key until there is one. In the end what people were told is compared with what is kept:
+what somebody was told of and is not there is lost, what nobody was told of is doubled; every wallet has to be what
+follows from the answers, the sandbox's books have to agree, and the audit has to find nothing.
 """
 
 import argparse
@@ -85,10 +85,11 @@ mutation ($input: RegisterInput!) {
 
 @dataclass
 class Server:
-    """A web server in a process of its own."""
+    """A web server, or a worker, in a process of its own."""
 
     told: dict[str, str]
     log: Path
+    verb: str = "serve"
     port: int = field(default_factory=local.free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -103,7 +104,7 @@ class Server:
             return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                bound([sys.executable, "-m", "ops", "serve"], ending=signal.SIGTERM),
+                bound([sys.executable, "-m", "ops", self.verb], ending=signal.SIGTERM),
                 cwd=ROOT,
                 env={**self.told, "PORT": str(self.port)},
                 stdin=subprocess.DEVNULL,
@@ -254,6 +255,7 @@ async def run(rounds: int, seed: int, say: Callable[[str], None]) -> Found:
         await asyncio.to_thread(migrate.to_head, ground.database_url)
         told = _environment(ground, root)
         servers = [Server(told, root / f"{name}.log") for name in "ab"]
+        worker = Server(told, root / "worker.log", "work")
         people = [Person(servers, random.Random(dice.random())) for _ in range(PEOPLE)]
         limits = httpx.Limits(max_keepalive_connections=0)
         try:
@@ -262,10 +264,11 @@ async def run(rounds: int, seed: int, say: Callable[[str], None]) -> Found:
                 await asyncio.gather(*(person.register(client, at) for at, person in enumerate(people)))
                 await _hire(told, people)
                 await asyncio.gather(*(person.begin(client) for person in people))
-                await _live_through(rounds, dice, ground, servers, people, client, say)
+                worker.start()
+                await _live_through(rounds, dice, ground, servers, worker, people, client, say)
             found = await _look(told, people, began)
         finally:
-            for server in servers:
+            for server in (*servers, worker):
                 server.stop()
     local.remove(root)
     return found
@@ -357,6 +360,7 @@ async def _live_through(
     dice: random.Random,
     ground: local.Local,
     servers: list[Server],
+    worker: Server,
     people: list[Person],
     client: httpx.AsyncClient,
     say: Callable[[str], None],
@@ -388,6 +392,9 @@ async def _live_through(
             victim = dice.choice(servers)
             victim.kill()
             victim.start()
+            await calm()
+            worker.kill()
+            worker.start()
             await calm()
             ground.kill()
             ground.restart_postgres()
