@@ -30,6 +30,9 @@ administrator. The job and the sessions are the client's, the proposal and the p
 
 PASSWORD = "correct horse battery"
 
+COUNTED = {"SIGN_IN_FAILED"}
+"""What is remembered, so that nobody guesses for long."""
+
 
 @dataclass
 class Scene:
@@ -250,13 +253,20 @@ class Stage:
 
     set_up: Callable[[], Awaitable[Scene]]
     ask: Callable[..., Awaitable[Mapping[str, Any]]]
+    look: Callable[[], Awaitable[Mapping[str, Any]]]
+    """A print of everything that is kept."""
 
     async def play(self, asked: Ask) -> dict[str, str]:
-        """Let every caller ask, and give what each was answered."""
+        """Let every caller ask, and give what each was answered; whoever is refused something has changed nothing."""
         found: dict[str, str] = {}
-        scene = await self.set_up()
+        scene, changes = await self.set_up(), asked.text.startswith("mutation")
         for caller in COLUMNS:
+            before = await self.look() if changes else {}
             found[caller] = said(await self.ask(scene.as_(caller), asked.text, **asked.variables(scene)))
-            if asked.text.startswith("mutation") and not found[caller].isupper():
+            if not changes:
+                continue
+            if not found[caller].isupper():
                 scene = await self.set_up()
+            elif found[caller] not in COUNTED:
+                assert await self.look() == before, caller
         return found

@@ -10,6 +10,7 @@ import pytest
 from ops import migrate
 from ops.settings import Settings
 from tests import make
+from tests.conftest import contents
 from tests.schema import callers
 from tests.schema.town import Town, settled
 
@@ -26,7 +27,7 @@ def stage(house, keep, ask) -> callers.Stage:
     async def set_up() -> callers.Scene:
         return await callers.scene(house, keep, await make.people(keep))
 
-    return callers.Stage(set_up, ask)
+    return callers.Stage(set_up, ask, lambda: contents(house))
 
 
 @pytest.fixture(scope="session")
