@@ -341,16 +341,10 @@ async def audit(session: AsyncSession) -> Report:
 # before it. If all running balances follow, the wrong entry of an unbalanced journal is one without: a hot account's.
 _AUDIT = text("""
 WITH
-chained AS (
-    SELECT e.account_id, e.journal_id, e.position, e.number, e.amount, e.balance_after, a.hot, a.currency COLLATE "C",
-        sum(e.amount) OVER (PARTITION BY e.account_id ORDER BY e.number ROWS UNBOUNDED PRECEDING) AS expected
-    FROM entries e LEFT JOIN ledger_accounts a ON a.id = e.account_id
-),
 weighed AS (
-    SELECT journal_id, count(*) AS legs, sum(amount) AS total, max(number) AS number,
-        min(currency) <> max(currency) AS mixed,
-        coalesce(min(position) FILTER (WHERE hot), min(position)) AS suspect
-    FROM chained GROUP BY journal_id
+    SELECT e.journal_id, count(*) AS legs, sum(e.amount) AS total, max(e.number) AS number,
+        min(a.currency COLLATE "C") <> max(a.currency COLLATE "C") AS mixed
+    FROM entries e LEFT JOIN ledger_accounts a ON a.id = e.account_id GROUP BY e.journal_id
 ),
 suspected AS (
     SELECT coalesce(j.id, w.journal_id) AS id, j.legs AS posted, w.*
@@ -362,15 +356,23 @@ folds AS (
     SELECT a.id, a.balance + coalesce(u.amount, 0) AS kept, coalesce(f.amount, 0) AS folded
     FROM ledger_accounts a
     LEFT JOIN unfolded u ON u.account_id = a.id
-    LEFT JOIN (SELECT account_id, sum(amount) AS amount FROM chained GROUP BY account_id) f ON f.account_id = a.id
+    LEFT JOIN (SELECT account_id, sum(amount) AS amount FROM entries GROUP BY account_id) f ON f.account_id = a.id
 ),
 wrong (rank, number, problem, account_id, journal_id, position, expected, found) AS (
-    SELECT 1, c.number, 'the entry is of an account that is not there', c.account_id, c.journal_id, c.position, 1, 0
-    FROM chained c WHERE c.hot IS NULL
-    UNION ALL
-    SELECT 2, c.number, 'its running balance does not follow', c.account_id, c.journal_id, c.position,
-        CASE WHEN NOT c.hot THEN c.expected END, c.balance_after
-    FROM chained c WHERE c.balance_after IS DISTINCT FROM CASE WHEN NOT c.hot THEN c.expected END
+    SELECT CASE WHEN c.hot IS NULL THEN 1 ELSE 2 END, c.number,
+        CASE
+            WHEN c.hot IS NULL THEN 'the entry is of an account that is not there'
+            ELSE 'its running balance does not follow'
+        END,
+        c.account_id, c.journal_id, c.position,
+        CASE WHEN c.hot IS NULL THEN 1 WHEN NOT c.hot THEN c.expected END,
+        CASE WHEN c.hot IS NULL THEN 0 ELSE c.balance_after END
+    FROM (
+        SELECT e.account_id, e.journal_id, e.position, e.number, e.balance_after, a.hot,
+            sum(e.amount) OVER (PARTITION BY e.account_id ORDER BY e.number ROWS UNBOUNDED PRECEDING) AS expected
+        FROM entries e LEFT JOIN ledger_accounts a ON a.id = e.account_id
+    ) c
+    WHERE c.hot IS NULL OR c.balance_after IS DISTINCT FROM CASE WHEN NOT c.hot THEN c.expected END
     UNION ALL
     SELECT 3, s.number, 'an entry of the journal is missing',
         (SELECT f.id FROM folds f WHERE f.kept - f.folded = -s.total ORDER BY f.id LIMIT 1), s.id,
@@ -391,7 +393,9 @@ wrong (rank, number, problem, account_id, journal_id, position, expected, found)
     FROM suspected s
     JOIN LATERAL (
         SELECT e.* FROM entries e WHERE e.journal_id = s.id
-        ORDER BY coalesce(s.legs > s.posted, false) AND e.number = s.number DESC, e.position = s.suspect DESC LIMIT 1
+        ORDER BY coalesce(s.legs > s.posted, false) AND e.number = s.number DESC,
+            EXISTS (SELECT FROM ledger_accounts a WHERE a.id = e.account_id AND a.hot) DESC, e.position
+        LIMIT 1
     ) e ON true
     WHERE s.posted IS NULL OR s.legs >= s.posted
     UNION ALL
@@ -403,10 +407,12 @@ wrong (rank, number, problem, account_id, journal_id, position, expected, found)
     ) o ON true
     WHERE j.reverses IS NOT NULL
     UNION ALL
-    SELECT 6, c.number, 'what is to be folded is not what was posted', u.account_id, u.journal_id, u.position,
-        c.amount, u.amount
-    FROM unfolded_entries u LEFT JOIN chained c USING (account_id, journal_id, position)
-    WHERE c.hot IS NOT true OR c.amount <> u.amount
+    SELECT 6, e.number, 'what is to be folded is not what was posted', u.account_id, u.journal_id, u.position,
+        e.amount, u.amount
+    FROM unfolded_entries u
+    LEFT JOIN entries e USING (account_id, journal_id, position)
+    LEFT JOIN ledger_accounts a ON a.id = e.account_id
+    WHERE a.hot IS NOT true OR e.amount <> u.amount
     UNION ALL
     SELECT 7, NULL, 'the balance is not the sum of the entries', f.id, NULL, NULL, f.folded, f.kept
     FROM folds f WHERE f.kept <> f.folded
@@ -430,7 +436,7 @@ wrong (rank, number, problem, account_id, journal_id, position, expected, found)
 )
 SELECT
     (SELECT count(*) FROM ledger_accounts) AS accounts, (SELECT count(*) FROM journals) AS journals,
-    (SELECT count(*) FROM chained) AS entries, (SELECT count(*) FROM holds) AS holds,
+    (SELECT count(*) FROM entries) AS entries, (SELECT count(*) FROM holds) AS holds,
     first.problem, first.account_id, a.kind, a.owner_id, first.journal_id, first.position,
     first.expected::bigint, first.found::bigint
 FROM (SELECT) AS always
