@@ -989,3 +989,23 @@ async def test_a_reversal_is_weighed_by_its_entries_alone_on_a_line_that_is_olde
 
     # Its own two, and with them the two that it reverses.
     assert looked_at == 2 + 4
+
+
+async def test_an_audit_reads_the_entries_a_few_times_even_if_nothing_is_known_of_them(database_url, books):
+    database = Database.at(database_url, connections=1)
+    keys = FUNDS.of(uuid7(), "USD"), RAIL.of(None, "USD")
+    async with database.writing.begin() as work:
+        ann, rail = await loaders.ledger.accounts(work, *keys, at=books.now())
+    paid = [books.journal((rail, -5), (ann, 5)) for _ in range(200)]
+    async with database.writing.begin() as work:
+        await loaders.ledger.post(work, *paid)
+    async with database.writing.begin() as work:
+        await loaders.ledger.post(work, *(journal.reversal("undo", at=books.now()) for journal in paid))
+
+    async with database.writing.begin() as work:
+        report = await loaders.ledger.audit(work)
+        looked_at = await work.scalar(sa.text(LOOKED_AT))
+    await database.close()
+
+    assert report.wrong is None
+    assert looked_at < 10 * report.entries
