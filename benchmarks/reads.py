@@ -313,7 +313,8 @@ def must_leave_the_same(bench: Bench, url: str) -> None:
 
 
 @contextmanager
-def _running(name: str, command: list[str], port: int, path: str, **told: str) -> Iterator[Server]:
+def running(name: str, command: list[str], port: int, path: str, **told: str) -> Iterator[Server]:
+    """Let a server run until the block ends."""
     # What our server logs is written, as in life, but nobody reads it.
     environment = {**os.environ, **told, "PORT": str(port)}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
@@ -339,7 +340,8 @@ def _wait(port: int, path: str) -> None:
     raise TimeoutError(f"nothing answers at {port}")
 
 
-async def _settled(url: str, town: Town) -> float:
+async def settled(url: str, town: Town) -> float:
+    """Let everybody move in; say how long it took."""
     began = time.monotonic()
     line = await asyncpg.connect(url.replace("+asyncpg", ""))
     await town.settle(line)
@@ -357,7 +359,7 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         stack.callback(local.remove, root)
         databases = stack.enter_context(local.start(root, durable=options.durable))
         migrate.to_head(databases.database_url)
-        took = asyncio.run(_settled(databases.database_url, town))
+        took = asyncio.run(settled(databases.database_url, town))
         print(f"{town.accounts:,} accounts, {jobs:,} jobs and what belongs to them, settled in {took:.0f} s\n")
         introspection = root / "introspection.json"
         introspection.touch()
@@ -372,15 +374,13 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         }
         asker = Asker(town, KeyRing([SigningKey("bench", seed)]))
         serve = [sys.executable, "-m", "ops", "serve"]
-        compiled = stack.enter_context(_running("compiled", serve, free_port(), "/readyz", **told))
+        compiled = stack.enter_context(running("compiled", serve, free_port(), "/readyz", **told))
         introspection.write_bytes(compiled.post(asker.introspection(0))[1])
         ordinary = {**told, "WORKUP_COMPILED": "off"}
         servers = [
-            stack.enter_context(
-                _running("limit", [sys.executable, "-m", "benchmarks.limit"], free_port(), "/", **told)
-            ),
+            stack.enter_context(running("limit", [sys.executable, "-m", "benchmarks.limit"], free_port(), "/", **told)),
             compiled,
-            stack.enter_context(_running("ordinary", serve, free_port(), "/readyz", **ordinary)),
+            stack.enter_context(running("ordinary", serve, free_port(), "/readyz", **ordinary)),
         ]
         assert databases.postgres.process is not None
         servers = [server for server in servers if server.name in options.servers.split(",")]

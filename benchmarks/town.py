@@ -136,6 +136,10 @@ class Town:
         """A job; those whose number ends in 0 are popular."""
         return _id(3, number)
 
+    def proposal(self, number: int) -> UUID:
+        """A proposal; each job has room for as many numbers as a popular one has proposals."""
+        return _id(4, number)
+
     def client_of(self, job: int) -> int:
         """Who offers a job, by number."""
         return job // POPULAR % self.clients

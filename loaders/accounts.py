@@ -1,6 +1,6 @@
 """Who is who: accounts, their sessions, and the two profiles everybody may see."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -69,15 +69,24 @@ async def with_email(session: AsyncSession, email: str) -> Account | None:
     return found
 
 
+_LIVE = (
+    select(Account)
+    .join(Session, Session.account_id == Account.id)
+    .where(Session.ended_at.is_(None), Account.suspended_at.is_(None))
+)
+
+
 async def signed_in(session: AsyncSession, session_id: UUID, at: datetime) -> Account | None:
     """Who a session belongs to, as long as it is live and its account is not suspended."""
-    found: Account | None = await session.scalar(
-        select(Account)
-        .join(Session, Session.account_id == Account.id)
-        .where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > at)
-        .where(Account.suspended_at.is_(None))
-    )
+    live = _LIVE.where(Session.id == session_id, Session.expires_at > at)
+    found: Account | None = await session.scalar(live)
     return found
+
+
+async def among_signed_in(session: AsyncSession, session_ids: Collection[UUID], at: datetime) -> Collection[UUID]:
+    """Those of these sessions that are live, and their accounts not suspended."""
+    live = _LIVE.where(Session.id.in_(session_ids), Session.expires_at > at)
+    return set((await session.scalars(live.with_only_columns(Session.id))).all())
 
 
 IS_STILL_SIGNED_IN = exists().where(

@@ -27,6 +27,7 @@ import resolvers.media
 import schema.root
 from loaders.batch import Loaders
 from loaders.pages import Seal
+from loaders.together import Together
 from loaders.work import read_steadily
 from media.depot import Depot
 from media.server import Credentials, Desk, MediaServer
@@ -91,6 +92,7 @@ class House:
     guests: dict[str, Context] = field(default_factory=dict)
     """Whom an Authorization named when it was last looked up, as a context for reads."""
     tuning: Tuning = field(default_factory=Tuning)
+    together: Together = field(default_factory=Together)
 
     @classmethod
     def of(cls, settings: Settings, world: Callable[[], datetime] = wall_clock) -> "House":
@@ -152,6 +154,7 @@ class House:
             loaders=Loaders(chosen.reading, viewer, self.clock),
             answers=chosen.lines,
             hub=self.hub,
+            together=self.together,
             seal=self.seal,
             depot=self.depot,
             tokens=self.keys,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from loaders.batch import Loaders
 from loaders.pages import Seal
+from loaders.together import Together
 from loaders.work import Reading, UnitOfWork, in_our_words, is_away
 from media.depot import Depot
 from models.accounts import Account, Session
@@ -96,6 +97,8 @@ class Context:
     """Who carries money to and from here, if anybody does."""
     is_recalled: bool = False
     """Whether the viewer is only remembered; whatever reads has to see that she is signed in yet."""
+    together: Together = field(default_factory=Together)
+    """Reads once what many ask at the same moment."""
     remarks: dict[str, Any] = field(default_factory=dict)
     """What the answer carries beside its data, under `extensions`."""
 

@@ -176,7 +176,7 @@ async def changes(ctx: Context) -> AsyncIterator[tuple[Event, ControlMessage]]:
     """What operators say, and what nodes make of it, from now on."""
     steering(ctx)
     async for happened in resolvers.activity.follow(ctx, CONTROL_NEWS_STREAM):
-        message = await ctx.loaders.one(loaders.control.message, happened.subject_id)
+        message = await resolvers.activity.subject(ctx, loaders.control.message, happened.subject_id)
         if message is None:
             raise NotFound
         yield happened, message

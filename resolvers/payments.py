@@ -36,7 +36,7 @@ async def wallet_changes(ctx: Context) -> AsyncIterator[tuple[Event, Wallet]]:
     """What moves in one's own wallet, from now on."""
     me = ctx.me
     async for happened in resolvers.activity.follow(ctx, wallet_stream(me.id)):
-        wallet = await ctx.loaders.one(loaders.payments.wallet, me.id)
+        wallet = await resolvers.activity.subject(ctx, loaders.payments.wallet, me.id)
         if wallet is None:
             raise NotFound
         yield happened, wallet

@@ -154,6 +154,6 @@ async def changes(ctx: Context, *, job_id: UUID) -> AsyncIterator[tuple[Event, P
     async for happened in resolvers.activity.follow(ctx, stream):
         if happened.subject != Proposal.noun:
             continue
-        proposal = await ctx.loaders.one(loaders.proposals.by_id, happened.subject_id)
+        proposal = await resolvers.activity.subject(ctx, loaders.proposals.by_id, happened.subject_id)
         if proposal is not None:
             yield happened, proposal

@@ -523,10 +523,18 @@ BY_NOUN: dict[str, Relation[Any]] = {}
 """How the row of an id is found, by the noun the id begins with."""
 
 
-def shows(model: type[Base], by_id: Relation[Any] | None = None) -> Callable[..., bool]:
-    """Say which rows a type shows, and, for a `Node`, how one is found by its id."""
+AGAIN: dict[type[Base], Relation[Any]] = {}
+"""How a row of something that has no public id is found again when it is shown."""
+
+
+def shows(
+    model: type[Base], by_id: Relation[Any] | None = None, *, again: Relation[Any] | None = None
+) -> Callable[..., bool]:
+    """Say which rows a type shows, and how one is found: for a `Node` by its id, for others `again` by their key."""
     if by_id is not None:
         BY_NOUN[model.noun] = by_id
+    if again is not None:
+        AGAIN[model] = again
 
     def is_type_of(row: Any, _info: Any) -> bool:
         return isinstance(row, model)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @strawberry.type(description="Your money, by what may be done with it; all amounts are of the same moment.")
 class Wallet:
-    is_type_of = shows(models.payments.Wallet)
+    is_type_of = shows(models.payments.Wallet, again=loaders.payments.wallet)
 
     funds: Money = priced("What you deposited or got back: to pay for work with, or to withdraw.", "funds_cents")
     available: Money = priced("What you earned and may withdraw.", "available_cents")

@@ -49,7 +49,7 @@ from loaders.compile import Border, Shape, Slot, Thing, Value, Way
 from models.base import Base
 from resolvers.context import Context
 from schema import edges
-from schema.edges import BY_NOUN, EDGE, Window, all_named_by, model_of, named_by, slice_of
+from schema.edges import AGAIN, BY_NOUN, EDGE, Window, all_named_by, model_of, named_by, slice_of
 from schema.scalars import key_of
 
 Values: TypeAlias = Mapping[str, Any]
@@ -152,7 +152,7 @@ class Planner:
         model: type[Base],
     ) -> Plan:
         """Plan what is asked of a row that is there already; its id is bound as `ROW`."""
-        relation = BY_NOUN.get(getattr(model, "noun", ""))
+        relation = AGAIN.get(model) or BY_NOUN.get(getattr(model, "noun", ""))
         if relation is None or relation.target is not model:
             raise Unplanned("undeclared", "how this row is found")
         walk = _Walk(self, document, operation, values)

@@ -36,7 +36,7 @@ NOUNS = {
 TOOLS = {
     "schema": {"root", "edges", "errors", "scalars", "limits", "plans"},
     "resolvers": {"context", "hub", "provider"},
-    "loaders": {"batch", "compile", "pages", "work"},
+    "loaders": {"batch", "compile", "pages", "together", "work"},
     "media": {
         *("answers", "counter", "depot", "forms", "kinds", "placeholders", "server", "shelf", "storage", "tickets"),
         *("workbench", "workshop"),

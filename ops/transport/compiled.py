@@ -9,7 +9,7 @@ twice takes nothing from those that everybody asks, neither here nor on the line
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -17,12 +17,20 @@ from typing import Any, TypeAlias
 import orjson
 import strawberry
 import structlog
-from graphql import DocumentNode, Executor, GraphQLObjectType, OperationDefinitionNode
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    OperationType,
+    execute_subscription_event,
+)
 from graphql.execution.collect_fields import FieldDetails
 
 from loaders.accounts import IS_STILL_SIGNED_IN
 from loaders.compile import HOLE, UNSAID, Shape, Statement, statement
-from models.base import Audience, Base
+from models.base import NOW, WALL, Audience, Base
 from models.errors import Busy, Refusal
 from resolvers.context import Context
 from schema.plans import INTROSPECTION, ROW, Bound, Plan, Planner, Unplanned, Values
@@ -45,6 +53,9 @@ Key: TypeAlias = tuple[Hashable, ...]
 
 Kind: TypeAlias = tuple[Audience, tuple[Shape, ...], bool]
 """Whose eyes a statement looks with, at what, and whether it has to see first that they are still hers."""
+
+TIMES = frozenset({NOW.key, WALL.key})
+"""The parameters of a statement that are the moment it is asked at."""
 
 MARK, EDGE, NOTHING = UNSAID.encode(), HOLE.encode(), b"null"
 
@@ -173,7 +184,10 @@ class Compiler:
                 key,
                 lambda: self._planner.row(asked.document, asked.node, asked.values, kind, details, type(row)),
             )
-            found = await self._asked(planned, asked, context, {ROW: row.id})  # type: ignore[attr-defined]
+            # What happens is told to many at once; what somebody did, to nobody but her.
+            shared = asked.node.operation is OperationType.SUBSCRIPTION
+            bound = {ROW: row.id}  # type: ignore[attr-defined]  # whatever is found by its id has one
+            found = await self._asked(planned, asked, context, bound, shared=shared)
         except Unplanned as unplanned:
             self.taken[f"row {unplanned.reason}"] += 1
             return None
@@ -188,7 +202,9 @@ class Compiler:
         self.taken["row"] += 1
         return found
 
-    async def _asked(self, planned: Planned, asked: Question, context: Context, bound: Bound) -> bytes:
+    async def _asked(
+        self, planned: Planned, asked: Question, context: Context, bound: Bound, *, shared: bool = False
+    ) -> bytes:
         plan, values = planned.plan, asked.values
         if isinstance(plan, bytes):
             if context.is_recalled:
@@ -208,7 +224,8 @@ class Compiler:
             made = statement(plan.value, audience, shapes, IS_STILL_SIGNED_IN if context.is_recalled else None)
             self.shelf.add(planned, kind, made)
         arguments = [bound[name] if name in bound else _common(name, context) for name in made.parameters]
-        data: bytes | None = await context.answers.value(made.text, arguments, keep=planned.is_known)
+        ask = partial(context.answers.value, made.text, arguments, keep=planned.is_known)
+        data: bytes | None = await (context.together.ask(_same(made, arguments, context), ask) if shared else ask())
         if data is None:
             raise Unplanned("signed out")
         if MARK in data:
@@ -270,6 +287,42 @@ def showing_rows(executor: type[Executor[Any]], compiler: Compiler) -> type[Exec
             return shown()
 
     return ShowingRows
+
+
+async def shown_each(executor: Executor[Any]) -> ExecutionResult:
+    """Show an event to one follower."""
+    found: Any = execute_subscription_event(executor)
+    shown: ExecutionResult = await found if executor.is_awaitable(found) else found
+    return shown
+
+
+def shown_once(asked: Question, raw: Mapping[str, Any]) -> Callable[[Executor[Any]], Awaitable[ExecutionResult]]:
+    """Show an event once for all windows of a session that follow in the same words, and hear of it at the same time.
+
+    Windows of other sessions of hers, with other rights perhaps, have the statement in common with them alone, where
+    it does not ask which session it is.
+    """
+    variables = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
+
+    def show(executor: Executor[Any]) -> Awaitable[ExecutionResult]:
+        context, place = executor.context_value, getattr(executor.root_value, "cursor", None)
+        if place is None or not isinstance(context, Context) or context.viewer is None:
+            return shown_each(executor)
+        viewer = context.viewer
+        whose = context.answers, viewer.id, tuple(viewer.roles), context.session_id
+        return context.together.ask((asked.key, variables, place, *whose), partial(shown_each, executor))
+
+    return show
+
+
+def _same(made: Statement, arguments: list[Any], context: Context) -> Hashable:
+    """What tells a statement with its arguments from all others; what time it is, those who ask at once agree on."""
+    told = [
+        tuple(value) if isinstance(value, list) else value
+        for name, value in zip(made.parameters, arguments, strict=True)
+        if name not in TIMES
+    ]
+    return (context.answers, made.text, *told)
 
 
 def _common(name: str, context: Context) -> Any:

@@ -32,7 +32,6 @@ from graphql import (
     VariableDefinitionNode,
     create_source_event_stream,
     execute_root_selection_set,
-    execute_subscription_event,
     map_source_to_response_event,
     parse,
     specified_rules,
@@ -44,7 +43,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from loaders.compile import INT_MAX, INT_MIN
 from ops.transport.asked import Asked, asked, read_json
-from ops.transport.compiled import Compiler, Question, showing_rows
+from ops.transport.compiled import Compiler, Question, showing_rows, shown_each, shown_once
 from ops.transport.errors import (
     BAD_USER_INPUT,
     PARSE_FAILED,
@@ -422,14 +421,20 @@ class Operations:
         return await self._compiler.answer(operation.question, context)
 
     async def listen(
-        self, operation: Operation, context: Any, revoked: "Future[Exception] | None" = None
+        self,
+        operation: Operation,
+        context: Any,
+        revoked: "Future[Exception] | None" = None,
+        *,
+        compiled: bool = True,
     ) -> AsyncGenerator[Answer, None]:
         """Run anything, answer by answer; an answer without data is the last. A subscription may be revoked."""
         if operation.kind is not OperationType.SUBSCRIPTION:
-            yield await self.run(operation, context)
+            yield await self.run(operation, context, compiled=compiled)
             return
         try:
-            executor = self._executor_of(operation, context)
+            executor = self._executor_of(operation, context, compiled=compiled)
+            show = shown_once(operation.question, operation.raw) if compiled and self._compiled else shown_each
             source = create_source_event_stream(executor)
             if isinstance(source, Awaitable):
                 source = await source
@@ -437,7 +442,7 @@ class Operations:
                 yield {"errors": present(source.errors or [])}
                 return
             async with (
-                aclosing(map_source_to_response_event(executor, source, execute_subscription_event)) as results,
+                aclosing(map_source_to_response_event(executor, source, show)) as results,
                 aclosing(_until(results, revoked)) as allowed,
             ):
                 async for result in allowed:

@@ -106,7 +106,7 @@ async def changes(ctx: Context, *, contract_id: UUID) -> AsyncIterator[tuple[Eve
     if await ctx.loaders.one(loaders.contracts.by_id, contract_id) is None:
         raise NotFound
     async for happened in resolvers.activity.follow(ctx, contract_stream(contract_id)):
-        contract = await ctx.loaders.one(loaders.contracts.by_id, contract_id)
+        contract = await resolvers.activity.subject(ctx, loaders.contracts.by_id, contract_id)
         if contract is None:
             raise NotFound
         yield happened, contract

@@ -6,12 +6,23 @@ A new table gets a function of its own here, called by `crowd` after those of th
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import product
+from itertools import cycle, product
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
 
 from models.accounts import Account, ClientProfile, FreelancerProfile, ItemKind, ProfileItem, Role, Session
+from models.activity import (
+    CONTROL_NEWS_STREAM,
+    Event,
+    EventKind,
+    StreamHead,
+    contract_stream,
+    event,
+    job_stream,
+    proposal_stream,
+    wallet_stream,
+)
 from models.base import Base
 from models.config import Config
 from models.connects import CURRENCY, LOT, Allowance, Lot, LotSource, Movement, MovementKind
@@ -200,6 +211,7 @@ def crowd(seed: int, now: datetime, categories: Sequence[UUID], skills: Sequence
     _wallets(world)
     _control(world)
     _machines(world)
+    _events(world)
     return world
 
 
@@ -831,3 +843,22 @@ def _machines(world: Crowd) -> None:
 
 CATALOGUE: tuple[type[Base], ...] = (Category, Skill)
 """What the migrations have filled before anybody came."""
+
+
+def _events(world: Crowd) -> None:
+    """What every stream that can be followed tells, of whatever kind; the kinds take turns."""
+    kinds = cycle(EventKind)
+    for proposal in world.all(Proposal):
+        for stream in (job_stream(proposal.job_id), proposal_stream(proposal.job_id, proposal.freelancer_id)):
+            world.add(event(stream, next(kinds), proposal, by=None, at=world.past()))
+    for contract in world.all(Contract):
+        world.add(event(contract_stream(contract.id), next(kinds), contract, by=None, at=world.past()))
+    for account in world.all(Account):
+        world.add(event(wallet_stream(account.id), next(kinds), account, by=None, at=world.past()))
+    for message in world.all(ControlMessage):
+        world.add(event(CONTROL_NEWS_STREAM, next(kinds), message, by=None, at=world.past()))
+    last: dict[str, int] = {}
+    for happened in world.all(Event):
+        happened.sequence = last[happened.stream] = last.get(happened.stream, 0) + 1
+    for stream, sequence in last.items():
+        world.add(StreamHead(stream=stream, sequence=sequence))

@@ -850,6 +850,23 @@ class Doer(Author):
         return found
 
 
+class Follower(Author):
+    """Writes subscriptions."""
+
+    def write(self) -> Case:
+        """Write a subscription: one field of the root, and what is shown of its events."""
+        root = self.schema.subscription_type
+        assert root is not None
+        case = self.case
+        case.keyword = "subscription"
+        name = self.rng.choice(list(root.fields))
+        place = Place(root, Scope(), self.rng.choice(DEPTHS))
+        case.parts = [self.field(place, name) or Asked(name, None, {}, [], [Asked(TYPENAME, None, {}, [], None)])]
+        if case.mood == WILD:
+            Vandal(self).spoil()
+        return case
+
+
 def echo(done: Case, kind: str, key: str) -> Case:
     """Ask for the thing that a mutation answered with, for just the same of it."""
     (asked,) = done.parts
@@ -868,3 +885,8 @@ def case(schema: GraphQLSchema, stock: Stock, seed: int, number: int) -> Case:
 def deed(schema: GraphQLSchema, stock: Stock, seed: int, number: int) -> Case:
     """The mutation of this number."""
     return Doer(schema, stock, seed, number).write()
+
+
+def subscription(schema: GraphQLSchema, stock: Stock, seed: int, number: int) -> Case:
+    """The subscription of this number."""
+    return Follower(schema, stock, seed, number).write()

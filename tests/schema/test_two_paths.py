@@ -5,15 +5,21 @@ pytest tests/schema/test_two_paths.py --seed 7 --case 1234
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 
 import orjson
 import pytest
 import sqlalchemy as sa
 from graphql import GraphQLNamedType, GraphQLObjectType, GraphQLSchema, get_named_type, is_abstract_type
 
+import loaders.activity
+import resolvers.activity
+from models.activity import Event
+from resolvers.activity import EVENTS_MAX
+from resolvers.context import Context
 from tests.schema.authors import Asked, Case, Inline, Part, case, echo, edge_of
 from tests.schema.differ import Figures
+from tests.schema.test_differ import compiled_writes_moments_otherwise
 from tests.schema.town import Town, compiled_of, shown_of
 
 pytestmark = pytest.mark.timeout(600)
@@ -33,6 +39,7 @@ SHOWN_MAX = 3
 FULL_MIN, ERRORS_MIN, ERRORS_MAX = 0.6, 0.04, 0.3
 FIELDS_CASES = 6_000
 DEEDS, DEEDS_DONE_MIN, SHOWN_MIN = 150, 8, 0.6
+FOLLOWED, TOLD_MIN = 200, 0.2
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -90,6 +97,48 @@ async def follow_up(town: Town, done: Case) -> str:
         return "done, and not to be seen"
     assert orjson.dumps(seen) == orjson.dumps(shown), (done.viewer, done.document, done.values, seen, shown)
     return "done"
+
+
+async def told_again(ctx: Context, stream: str) -> AsyncIterator[Event]:
+    """Everything that a stream has told until now."""
+    async with ctx.reading() as session:
+        events = await loaders.activity.after(session, stream, 0, EVENTS_MAX)
+    for happened in events:
+        ctx.loaders.forget()
+        yield happened
+
+
+@pytest.fixture
+def streams_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let those who follow be told what has happened already, and no more."""
+    monkeypatch.setattr(resolvers.activity, "follow", told_again)
+
+
+@pytest.mark.usefixtures("streams_end")
+async def test_what_happens_is_told_alike_in_both_ways(town: Town) -> None:
+    differ, before = town.following(), shown_of(town.operations)
+
+    found = [different for number in range(FOLLOWED) if (different := await differ.compare(town.subscription(number)))]
+    shown = [str(await differ.least(difference)) for difference in found[:SHOWN_MAX]]
+
+    assert not found, "\n\n".join((f"{len(found)} of {FOLLOWED} differ.", *shown))
+    assert differ.figures.share("full") >= TOLD_MIN, differ.figures
+    assert differ.figures.share("errors") >= ERRORS_MIN, differ.figures
+    assert shown_of(town.operations) - before >= differ.figures.outcomes["full"], town.operations.taken
+
+
+@pytest.mark.usefixtures("streams_end")
+async def test_harm_is_found_in_what_is_told(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_writes_moments_otherwise(monkeypatch, town)
+    town = town.anew()
+    differ = town.following()
+
+    compared = [await differ.compare(town.subscription(number)) for number in range(FOLLOWED)]
+    found = [difference for difference in compared if difference]
+
+    assert found
+    # What fails is told in the ordinary way, and shows nothing.
+    assert all(difference.given.startswith(b"{") for difference in found)
 
 
 def must_be_worth_it(figures: Figures) -> None:

@@ -23,7 +23,7 @@ from schema.edges import BY_NOUN
 from schema.limits import Limits
 from schema.scalars import id_of
 from tests.make.crowd import CATALOGUE, Crowd, Viewer, crowd
-from tests.schema.authors import Case, Stock, case, deed
+from tests.schema.authors import Case, Stock, case, deed, subscription
 from tests.schema.differ import Differ, Figures
 
 IDS_AT_ONCE, CURSORS_ENOUGH = 100, 40
@@ -58,6 +58,10 @@ class Town:
         """The mutation of this number."""
         return deed(self.schema, self.stock, self.seed, number)
 
+    def subscription(self, number: int) -> Case:
+        """The subscription of this number."""
+        return subscription(self.schema, self.stock, self.seed, number)
+
     def anew(self) -> "Town":
         """The same town, asked by somebody who remembers nothing."""
         return replace(self, operations=Operations(self.built, Limits()))
@@ -68,6 +72,28 @@ class Town:
         answer = await answered(self.operations, self.house, self.viewers[case.viewer], asked, compiled=compiled)
         # Whoever asks is answered in the ordinary way then, and sees nothing of it; we do.
         return answer if failed_of(self.operations) == failed else b"(failed, and so ordinary) " + answer
+
+    async def follow(self, case: Case, *, compiled: bool) -> bytes:
+        """Follow something in one of the two ways, from the beginning until now, and give all that is sent."""
+        asked, failed = Asked(case.document, case.values, case.name, {}), failed_of(self.operations)
+        viewer = self.viewers[case.viewer]
+        context = self.house.context(viewer.account, session_id=viewer.session_id)
+        try:
+            operation = self.operations.prepare(asked)
+        except Rejected as rejection:
+            return orjson.dumps({"errors": present(rejection.errors)})
+        told = [answer async for answer in self.operations.listen(operation, context, compiled=compiled)]
+        errors = [error for answer in told for error in answer.get("errors", ())]
+        data = [answer.get("data", "none") for answer in told]
+        sent = orjson.dumps({"data": data} | ({"errors": errors} if errors else {}))
+        return sent if failed_of(self.operations) == failed else b"(failed, and so ordinary) " + sent
+
+    def following(self) -> Differ:
+        """Somebody who follows in both ways."""
+        return Differ(
+            lambda case: self.follow(case, compiled=False),
+            lambda case: self.follow(case, compiled=True),
+        )
 
     def differ(self) -> Differ:
         """Somebody who asks both ways."""
