@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -10,16 +11,21 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
+from graphql import OperationType
 
 from models.accounts import Account
 from models.config import OPTIONS
 from ops.app import House
 from ops.transport.asked import Asked
 from ops.transport.operations import Operations
+from tests import make
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 BLOCK = re.compile(r"^```graphql(?: as=(\w+))?(?: becomes=(\w+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+AT_ONCE = {"compiled", "row", "row known"}
+"""How people are answered whose questions are declared throughout: by one statement, or by what is known already."""
+
 ID = re.compile(r"(category|skill|job|proposal|contract|milestone)_[0-9a-f]{32}")
 
 
@@ -66,7 +72,7 @@ class Journey:
 
 
 async def test_the_journey_runs_as_it_is_written(house: House, operations: Operations) -> None:
-    journey = Journey(house, operations)
+    journey, before = Journey(house, operations), Counter(operations.taken)
     heard: asyncio.Queue[Any] = asyncio.Queue()
 
     async def follow(example: Example) -> None:
@@ -92,6 +98,7 @@ async def test_the_journey_runs_as_it_is_written(house: House, operations: Opera
 
     kinds = [event["data"]["proposalChanged"]["kind"] for event in (first, second)]
     assert kinds == ["PROPOSAL_SUBMITTED", "PROPOSAL_ACCEPTED"]
+    assert set(operations.taken - before) <= AT_ONCE
 
 
 @pytest.mark.parametrize("page", ["docs/api.md"])
@@ -112,10 +119,16 @@ async def test_the_first_query_of_the_readme_is_answered(house: House, operation
     assert orjson.dumps(answer) == b'{"data":{"jobs":{"totalCount":0,"nodes":[]}}}'
 
 
-async def test_the_first_tab_of_graphiql_is_of_this_schema(operations: Operations) -> None:
-    text = (ROOT / "ops/graphiql/example.graphql").read_text()
+async def test_the_first_tab_of_graphiql_is_of_this_schema(
+    house: House, operations: Operations, people: make.People
+) -> None:
+    text, before = (ROOT / "ops/graphiql/example.graphql").read_text(), Counter(operations.taken)
     for name in ("Jobs", "Me", "Arriving"):
-        assert operations.prepare(Asked(text, {}, name, {})).name == name
+        operation = operations.prepare(Asked(text, {}, name, {}))
+        assert operation.name == name
+        if operation.kind is OperationType.QUERY:
+            assert "errors" not in await operations.run(operation, house.context(people.client))
+    assert operations.taken - before == {"compiled": 2}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
