@@ -140,7 +140,7 @@ class LivePool(Pool):
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 # Called in the moment of giving up: it is somebody else's turn.
-                self._pass_on(turn.result())
+                await self._pass_on(turn.result())
             else:
                 with suppress(ValueError):
                     self._waiting.remove(turn)
@@ -149,8 +149,8 @@ class LivePool(Pool):
                 raise exc.TimeoutError(message, code="3o7r") from None
             raise
 
-    def _pass_on(self, given: ConnectionPoolEntry | None) -> None:
+    async def _pass_on(self, given: ConnectionPoolEntry | None) -> None:
         if given is None:
             self._give_up()
-        elif not self._call(given):
-            self._idle.append(given)
+        else:
+            await greenlet_spawn(self._do_return_conn, given)

@@ -141,3 +141,28 @@ async def test_no_statement_fails_while_the_pool_is_resized_again_and_again(data
     await asyncio.gather(*workers)
     assert database.pool.checkedout() == 0
     assert database.pool.checkedin() <= database.pool.size()
+
+
+async def test_what_is_passed_on_when_the_pool_is_closed_is_closed(settings, monkeypatch):
+    made = Database.at(settings.database_url, connections=2)
+    pool = made.pool
+    call, waiter = pool._call, asyncio.create_task(asyncio.sleep(0))
+
+    def call_and_leave(given):
+        """Close the pool, and have who is called give up, in the moment in which she is."""
+        called = call(given)
+        if called:
+            pool.dispose()
+            waiter.cancel()
+        return called
+
+    async with made.reading() as session:
+        await session.execute(NAP)
+        waiter = asyncio.create_task(use(made))
+        await waits(made, 1)
+        monkeypatch.setattr(pool, "_call", call_and_leave)
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert (pool.checkedin(), pool.checkedout()) == (0, 0)
+    await made.close()
