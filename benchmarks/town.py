@@ -84,10 +84,11 @@ insert into proposal_milestones (id, proposal_id, position, description, amount_
 select gen_random_uuid(), id, position, 'Part ' || position || ' of the work', bid_cents / 3, 'USD', date '2030-01-01'
 from proposals, generate_series(0, 2) position;
 
-insert into contracts (id, proposal_id, job_id, client_id, freelancer_id, title, budget_kind, bid_cents, currency,
-    freelancer_fee_bps, client_fee_bps, state, started_at, version)
+insert into contracts (id, proposal_id, job_id, client_id, freelancer_id, title, description, budget_kind, bid_cents,
+    currency, freelancer_fee_bps, client_fee_bps, state, started_at, version)
 select pg_temp.town_id(5, row_number() over (order by proposal.id)), proposal.id, job.id, job.client_id,
-    proposal.freelancer_id, job.title, 'FIXED', proposal.bid_cents, 'USD', 1000, 300, 'ACTIVE', now(), 1
+    proposal.freelancer_id, job.title, job.description, 'FIXED', proposal.bid_cents, 'USD', 1000, 300, 'ACTIVE',
+    now(), 1
 from proposals proposal join jobs job on job.id = proposal.job_id where proposal.state = 'ACCEPTED';
 
 insert into milestones (id, contract_id, position, description, amount_cents, gross_cents, escrow_cents, currency,

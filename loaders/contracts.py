@@ -1,6 +1,7 @@
 """Who agreed on what, how far the work is, and what has changed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, and_, case, exists, func, or_,
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from loaders.batch import Relation, Summary, offered, viewer_is
-from models.accounts import Role
+from models.accounts import ClientProfile, FreelancerProfile, Role
 from models.base import VIEWER, Audience
 from models.contracts import (
     CONTRACT_STEPS,
@@ -18,6 +19,7 @@ from models.contracts import (
     WHILE,
     Change,
     ChangeAttachment,
+    ChangeKind,
     Contract,
     ContractAction,
     ContractAttachment,
@@ -221,3 +223,81 @@ async def attachment(session: AsyncSession, contract_id: UUID, upload_id: UUID) 
     if found is None:
         raise NotFound(path=("upload_id",))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A contract with everything that its document says of it, all of one moment."""
+
+    contract: Contract
+    client: ClientProfile
+    freelancer: FreelancerProfile
+    milestones: Sequence[Milestone]
+    terminations: Sequence[Termination]
+    changed_at: datetime
+    """When anything of it changed last."""
+    moved: dict[ChangeKind, int]
+    """What all changes of a kind have moved, in cents."""
+    figures: dict[str, Any]
+    """What `totals` says of it."""
+
+    @property
+    def agreed_cents(self) -> int:
+        """What all milestones cost."""
+        return int(self.figures["agreed_cents"])
+
+    @property
+    def escrow_cents(self) -> int:
+        """What lies in escrow, the client's fee included."""
+        return int(self.figures["escrow_cents"])
+
+    @property
+    def owed_cents(self) -> int:
+        """What was accepted and is to be paid."""
+        return int(self.figures["owed_cents"])
+
+    @property
+    def paid_cents(self) -> int:
+        """What was paid for milestones."""
+        return int(self.figures["paid_cents"])
+
+    @property
+    def funded_cents(self) -> int:
+        """What was ever put aside, the client's fee included."""
+        return self.moved.get(ChangeKind.MILESTONE_FUNDED, 0)
+
+    @property
+    def refunded_cents(self) -> int:
+        """What of that came back."""
+        return self.moved.get(ChangeKind.MILESTONE_REFUNDED, 0)
+
+    @property
+    def bonus_cents(self) -> int:
+        """What was paid as thanks."""
+        return self.moved.get(ChangeKind.BONUS_PAID, 0)
+
+
+async def standing(session: AsyncSession, contract_id: UUID, viewer_id: UUID, audience: Audience) -> Standing:
+    """How a contract stands; unseen is not found. It is several statements: read it `at_one_moment`."""
+    its = select(Contract, ClientProfile, FreelancerProfile).where(
+        Contract.id == contract_id,
+        Contract.seen_by(audience),
+        ClientProfile.id == Contract.client_id,
+        FreelancerProfile.id == Contract.freelancer_id,
+    )
+    found = (await session.execute(its, {VIEWER.key: viewer_id})).one_or_none()
+    if found is None:
+        raise NotFound
+    of_milestones = select(Milestone).where(Milestone.contract_id == contract_id).order_by(Milestone.position)
+    asked = select(Termination).where(Termination.contract_id == contract_id).order_by(Termination.id)
+    changes = select(Change.kind, func.coalesce(func.sum(Change.amount_cents), 0).cast(BigInteger), func.max(Change.at))
+    told = (await session.execute(changes.where(Change.contract_id == contract_id).group_by(Change.kind))).all()
+    amounts = await session.execute(select(*totals.columns).where(Milestone.contract_id == contract_id))
+    return Standing(
+        *found,
+        (await session.scalars(of_milestones)).all(),
+        (await session.scalars(asked)).all(),
+        max([found[0].started_at, *(at for _, _, at in told)]),
+        {kind: cents for kind, cents, _ in told},
+        dict(amounts.mappings().one()),
+    )

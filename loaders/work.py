@@ -144,6 +144,11 @@ async def read_steadily(reading: Reading, read: Callable[[AsyncSession], Awaitab
         return await _read(reading, read)
 
 
+async def at_one_moment(session: AsyncSession) -> None:
+    """Let all that a session reads from here on, until it is closed, be of one moment; it has read nothing before."""
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+
+
 def _was_cut(error: BaseException | None) -> bool:
     """Tell whether a connection that was there is there no more."""
     if isinstance(error, DBAPIError):

@@ -79,9 +79,10 @@ class Answer:
 
 
 class Bench:
-    """One process that works on one file at a time, started when it is first needed."""
+    """One process that works on one thing at a time, started when it is first needed; `program` is its module."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "media.workbench") -> None:
+        self._program = program
         self._process: Process | None = None
         self._jobs = 0
         self._closed = False
@@ -94,7 +95,7 @@ class Bench:
             return
         self._jobs = 0
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-B", "-E", "-s", "-m", "media.workbench"),
+            *(sys.executable, "-B", "-E", "-s", "-m", self._program),
             cwd=ROOT,
             # Nothing of ours: neither secrets nor what could change how Python or the loader behave.
             env={"LANG": "C.UTF-8"},
@@ -112,7 +113,7 @@ class Bench:
             await self._end()
             raise
         if greeting != b"ready\n":
-            raise RuntimeError(f"A bench of the media workshop does not start; it left with {await self._end()}.")
+            raise RuntimeError(f"{self._program} does not start; it left with {await self._end()}.")
 
     async def work(self, job: dict[str, Any], seconds: float) -> Answer:
         """Have a job done; whoever does not wait for its end, or waits in vain, costs the bench its process.
@@ -180,31 +181,20 @@ class Bench:
         return await process.wait()
 
 
-class Workshop:
-    """A few benches, and a line before them.
+class Benches:
+    """A few benches of one kind, and a line before them."""
 
-    async with Workshop() as workshop:
-        made = await workshop.make(arrived, GROUPS["photos"], into=directory)
-    """
-
-    def __init__(self, benches: int = BENCHES) -> None:
-        self._benches = [Bench() for _ in range(benches)]
+    def __init__(self, count: int, program: str) -> None:
+        self._benches = [Bench(program) for _ in range(count)]
         # The bench that was left last is taken first, so that the others need no process while there is little to do.
         self._free: asyncio.LifoQueue[Bench] = asyncio.LifoQueue()
         for bench in reversed(self._benches):
             self._free.put_nowait(bench)
         self._waiting = 0
 
-    async def __aenter__(self) -> "Workshop":
-        await self.open()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
     async def open(self) -> None:
         """Warm up a bench; the others start when they are needed."""
-        async with self._bench() as bench:
+        async with self.bench() as bench:
             await bench.ready()
 
     async def close(self) -> None:
@@ -212,33 +202,9 @@ class Workshop:
         for bench in self._benches:
             await bench.close()
 
-    async def make(self, source: Path, group: Group, into: Path) -> Made:
-        """Judge a file that arrived, and put what is to be kept of it `into` a directory of the caller's.
-
-        An image is kept in each variant of its group, `into/<variant><suffix>`, anew from its pixels; a document stays
-        where and as it is. After a refusal there is nothing in the directory; the source is the caller's to remove.
-        """
-        source = await asyncio.to_thread(source.resolve)
-        size_bytes = (await asyncio.to_thread(source.stat)).st_size
-        group.must_hold(size_bytes)
-        async with self._bench() as bench:
-            if group.variants:
-                answer = await self._work(bench, "image", source, group)
-                return _made(await asyncio.to_thread(_keep, answer, group.variants, group.stores, into))
-            answer = await self._work(bench, "document", source, group)
-            document = Piece(source, group.stores, size_bytes, str(answer.facts["sha256"]), None, None)
-            return _made({Group.DOCUMENT: document, **await self._preview(bench, source, group, into)})
-
-    async def _preview(self, bench: Bench, source: Path, group: Group, into: Path) -> dict[str, Piece]:
-        try:
-            answer = await self._work(bench, "preview", source, group, PREVIEW_SECONDS)
-        except (Unacceptable, TooLarge, Busy):
-            # A document can be fine and yet be more than we care to draw.
-            return {}
-        return await asyncio.to_thread(_keep, answer, (PREVIEW,), PNG, into)
-
     @asynccontextmanager
-    async def _bench(self) -> AsyncIterator[Bench]:
+    async def bench(self) -> AsyncIterator[Bench]:
+        """A bench, when there is one free; `Busy` if too many wait for one, or it takes too long."""
         if self._waiting >= WAITING_MAX:
             raise Busy
         self._waiting += 1
@@ -253,6 +219,49 @@ class Workshop:
             yield bench
         finally:
             self._free.put_nowait(bench)
+
+
+class Workshop(Benches):
+    """Where uploads are judged and made anew.
+
+    async with Workshop() as workshop:
+        made = await workshop.make(arrived, GROUPS["photos"], into=directory)
+    """
+
+    def __init__(self, benches: int = BENCHES) -> None:
+        super().__init__(benches, "media.workbench")
+
+    async def __aenter__(self) -> "Workshop":
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def make(self, source: Path, group: Group, into: Path) -> Made:
+        """Judge a file that arrived, and put what is to be kept of it `into` a directory of the caller's.
+
+        An image is kept in each variant of its group, `into/<variant><suffix>`, anew from its pixels; a document stays
+        where and as it is. After a refusal there is nothing in the directory; the source is the caller's to remove.
+        """
+        source = await asyncio.to_thread(source.resolve)
+        size_bytes = (await asyncio.to_thread(source.stat)).st_size
+        group.must_hold(size_bytes)
+        async with self.bench() as bench:
+            if group.variants:
+                answer = await self._work(bench, "image", source, group)
+                return _made(await asyncio.to_thread(_keep, answer, group.variants, group.stores, into))
+            answer = await self._work(bench, "document", source, group)
+            document = Piece(source, group.stores, size_bytes, str(answer.facts["sha256"]), None, None)
+            return _made({Group.DOCUMENT: document, **await self._preview(bench, source, group, into)})
+
+    async def _preview(self, bench: Bench, source: Path, group: Group, into: Path) -> dict[str, Piece]:
+        try:
+            answer = await self._work(bench, "preview", source, group, PREVIEW_SECONDS)
+        except (Unacceptable, TooLarge, Busy):
+            # A document can be fine and yet be more than we care to draw.
+            return {}
+        return await asyncio.to_thread(_keep, answer, (PREVIEW,), PNG, into)
 
     async def _work(self, bench: Bench, task: str, source: Path, group: Group, seconds: float = JOB_SECONDS) -> Answer:
         answer = await bench.work({"task": task, "source": str(source), "group": asdict(group)}, seconds)

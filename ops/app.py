@@ -30,6 +30,7 @@ from loaders.pages import Seal
 from loaders.together import Together
 from loaders.work import read_steadily
 from media.depot import Depot
+from media.press import Press
 from media.server import Credentials, Desk, MediaServer
 from media.storage import Storage
 from media.tickets import Addresses
@@ -42,6 +43,7 @@ from ops import graphiql, logs, wire
 from ops.auth import Argon2, BadToken, Claims, KeyRing, bearer, keep
 from ops.clock import HouseClock
 from ops.code import ProcessCodebook
+from ops.contracts import Archive
 from ops.control import Agent
 from ops.database import Database
 from ops.demo import PASSWORD
@@ -86,6 +88,7 @@ class House:
     passwords: Argon2
     seal: Seal
     depot: Depot
+    press: Press
     clock: HouseClock
     codebook: ProcessCodebook
     provider: Sandbox | None = None
@@ -116,6 +119,7 @@ class House:
                 Addresses(seal, settings.media_origin),
                 settings.media_spool,
             ),
+            Press(),
             clock,
             ProcessCodebook(settings.code_key, schema.root.verbs),
             Sandbox.of(settings, clock) if settings.payments_provider else None,
@@ -138,6 +142,7 @@ class House:
             if self.provider is not None:
                 await self.provider.close()
             await self.depot.close()
+            await self.press.close()
             await self.database.close()
             await self.reserve.close()
 
@@ -315,6 +320,7 @@ def build(house: House) -> Front:
         WebSocketRoute(GRAPHQL_PATH, graphql),
         *health.routes(),
         *Till(house.context, house.clock.wall, settings.webhook_secret).routes(),
+        *Archive(house.context, house.gate, house.press).routes(),
         *(graphiql.routes() if settings.graphiql else []),
     ]
     return Front(Starlette(routes=routes, middleware=middleware, lifespan=lifespan), media)

@@ -40,6 +40,7 @@ from schema.edges import (
     column,
     figures,
     found,
+    made,
     many,
     one,
     page,
@@ -216,6 +217,7 @@ class Contract(Node):
     is_type_of = shows(models.contracts.Contract, loaders.contracts.by_id)
 
     title: str = column("The title of the job when the contract began.")
+    description: str = column("The description of the job when the contract began.")
     state: ContractState = column("Where it is in its life.")
     budget_kind: BudgetKind = column("Whether the whole work has a price, or each hour.")
     bid: Money = priced("What was agreed: for the whole work, or for an hour.", "bid_cents")
@@ -249,6 +251,22 @@ class Contract(Node):
         "The requests to end it before its time, the latest first.", loaders.contracts.terminations
     )
     history: Connection[Change] = page("What happened to it, the latest first.", loaders.contracts.history)
+
+    @made(
+        "Where to read the contract as a PDF for some minutes, relative to this server. Whoever has the address may: "
+        "keep it to yourself.",
+        models.contracts.Contract,
+        "id",
+    )
+    def document_url(root: Any, info: Info) -> str:  # noqa: N805 - the parent
+        return resolvers.contracts.address(info.context, root.id)
+
+    @strawberry.field(
+        description="The SHA-256 of what was agreed, in hexadecimal: whoever reads the same one reads the same terms."
+    )
+    async def terms_hash(root: Any, info: Info) -> str:  # noqa: N805 - the parent
+        milestones = await info.context.loaders.many(loaders.contracts.milestones, root.id)
+        return models.contracts.terms_hash(root, milestones)
 
     @actions("What you may do with it now.", loaders.contracts.actions)
     async def available_actions(root: Any, info: Info) -> list[ContractAction]:  # noqa: N805 - the parent

@@ -58,6 +58,7 @@ from models.contracts.terminations import (
     TerminationRequested,
     TerminationState,
 )
+from models.contracts.terms import canonical, terms, terms_hash
 
 __all__ = [
     "ATTACHMENTS_MAX",
@@ -100,4 +101,7 @@ __all__ = [
     "TooManyAttachments",
     "TooManyMilestones",
     "WorkUndecided",
+    "canonical",
+    "terms",
+    "terms_hash",
 ]

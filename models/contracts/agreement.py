@@ -144,6 +144,7 @@ class Contract(Identified):
     client_id: Mapped[UUID] = mapped_column(ForeignKey("client_profiles.id"))
     freelancer_id: Mapped[UUID] = mapped_column(ForeignKey("freelancer_profiles.id"))
     title: Mapped[str]
+    description: Mapped[str]
     budget_kind: Mapped[BudgetKind] = mapped_column(named(BudgetKind))
     bid_cents: Mapped[int]
     currency: Mapped[Currency] = mapped_column(named(Currency))
@@ -167,6 +168,7 @@ class Contract(Identified):
             client_id=job.client_id,
             freelancer_id=proposal.freelancer_id,
             title=job.title,
+            description=job.description,
             budget_kind=job.budget_kind,
             bid_cents=proposal.bid_cents,
             currency=proposal.currency,

@@ -1,6 +1,7 @@
 """What is done under a contract: worked, looked at, paid, and ended."""
 
 from resolvers.contracts.agreement import add, attach, bonus, changes, complete, detach
+from resolvers.contracts.document import address, document
 from resolvers.contracts.milestones import (
     accept,
     accept_overdue,
@@ -18,6 +19,7 @@ __all__ = [
     "accept",
     "accept_overdue",
     "add",
+    "address",
     "attach",
     "bonus",
     "cancel_request",
@@ -25,6 +27,7 @@ __all__ = [
     "complete",
     "decide",
     "detach",
+    "document",
     "edit",
     "fund",
     "pay_request",

@@ -25,6 +25,7 @@ UNDECLARED: dict[str, dict[str, str]] = {
         "HttpHeader": "name value",
         "SpawnedMachines": "machines",
     },
+    "for those who compare terms, which is seldom: a hash of many rows": {"Contract": "termsHash"},
     "events: what they show is one statement": {
         "Subscription": "proposalChanged contractChanged walletChanged controlChanged",
         "ProposalChanged": "cursor at kind proposal",
