@@ -39,7 +39,7 @@ TOOLS = {
     "loaders": {"batch", "compile", "pages", "together", "work"},
     "media": {
         *("answers", "counter", "depot", "forms", "kinds", "placeholders", "server", "shelf", "storage", "tickets"),
-        *("workbench", "workshop"),
+        *("workbench", "workshop", "paper", "press", "printer"),
     },
     "models": {"base", "errors", "states", "money"},
 }

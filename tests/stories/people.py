@@ -47,6 +47,7 @@ SHOWN = {
     """,
     "Refused": "code message field retryable retryAfterSeconds problems { field message } current { __typename id }",
     "Session": "id endedAt",
+    "Termination": "id state reason answer",
     "Transfer": "id kind purse state reason reference amount { amount }",
     "Upload": "id state name size mimeType sha256 url availableActions",
     "UploadTicket": "url method headers { name value } expiresAt upload { id state }",
