@@ -172,10 +172,10 @@ SELECT m.journal_id, (array_agg(l.account_id))[1],
     CASE m.subject WHEN 'proposal' THEN m.subject_id END
 FROM moves m JOIN lots l ON l.id = m.owner_id GROUP BY m.journal_id, m.kind, m.subject, m.subject_id;
 
-INSERT INTO contracts (id, proposal_id, job_id, client_id, freelancer_id, title, budget_kind, bid_cents, currency,
-    freelancer_fee_bps, client_fee_bps, state, started_at, version)
+INSERT INTO contracts (id, proposal_id, job_id, client_id, freelancer_id, title, description, budget_kind, bid_cents,
+    currency, freelancer_fee_bps, client_fee_bps, state, started_at, version)
 SELECT pg_temp.id_of(14, c), pg_temp.id_of(4, c), pg_temp.id_of(40, c), pg_temp.id_of(20, c / 2),
-    pg_temp.id_of(21, c / 2), 'A shop', 'FIXED', 40000, 'USD', 1000, 500, 'ACTIVE', now(), 1
+    pg_temp.id_of(21, c / 2), 'A shop', 'A shop.', 'FIXED', 40000, 'USD', 1000, 500, 'ACTIVE', now(), 1
 FROM generate_series(1, {contracts}) c;
 
 -- Of the fourth milestone of every contract nobody put anything aside, and for every second one payment is asked for.
