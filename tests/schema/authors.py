@@ -866,6 +866,11 @@ class Follower(Author):
             Vandal(self).spoil()
         return case
 
+    def _id(self, name: str, target: GraphQLNamedType) -> str:
+        """Choose an id as ever; that of an event is the id of what it shows."""
+        shown = [get_named_type(one.type) for one in getattr(target, "fields", {}).values()]
+        return super()._id(name, next((kind for kind in shown if kind.name in self.stock.ids), target))
+
 
 def echo(done: Case, kind: str, key: str) -> Case:
     """Ask for the thing that a mutation answered with, for just the same of it."""

@@ -4,8 +4,10 @@ pytest tests/schema/test_two_paths.py --cases 50000 --seed 7
 pytest tests/schema/test_two_paths.py --seed 7 --case 1234
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -17,8 +19,9 @@ import resolvers.activity
 from models.activity import Event
 from resolvers.activity import EVENTS_MAX
 from resolvers.context import Context
+from tests.loaders.counting import statements
 from tests.schema.authors import Asked, Case, Inline, Part, case, echo, edge_of
-from tests.schema.differ import Figures
+from tests.schema.differ import Difference, Figures, plain
 from tests.schema.test_differ import compiled_writes_moments_otherwise
 from tests.schema.town import Town, compiled_of, shown_of
 
@@ -39,7 +42,9 @@ SHOWN_MAX = 3
 FULL_MIN, ERRORS_MIN, ERRORS_MAX = 0.6, 0.04, 0.3
 FIELDS_CASES = 6_000
 DEEDS, DEEDS_DONE_MIN, SHOWN_MIN = 150, 8, 0.6
-FOLLOWED, TOLD_MIN = 200, 0.2
+FOLLOWED, FOLLOWED_BY_ALL, TOLD_MIN = 200, 40, 0.2
+SHARED = "contractChanged"
+"""What several people follow on one stream."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -125,6 +130,54 @@ async def test_what_happens_is_told_alike_in_both_ways(town: Town) -> None:
     assert differ.figures.share("full") >= TOLD_MIN, differ.figures
     assert differ.figures.share("errors") >= ERRORS_MIN, differ.figures
     assert shown_of(town.operations) - before >= differ.figures.outcomes["full"], town.operations.taken
+
+
+class Breath:
+    """Lets all who follow hear of what happens at the same time, when the last of them has begun, or given up."""
+
+    def __init__(self, many: int) -> None:
+        self._missing, self._begun = many, asyncio.Event()
+
+    def arrive(self, _: object = None) -> None:
+        """There is one less to wait for."""
+        self._missing -= 1
+        if self._missing <= 0:
+            self._begun.set()
+
+    async def told_again(self, ctx: Context, stream: str) -> AsyncIterator[Event]:
+        """The last that a stream has told."""
+        async with ctx.reading() as session:
+            events = await loaders.activity.after(session, stream, 0, EVENTS_MAX)
+        self.arrive()
+        await self._begun.wait()
+        for happened in events[-1:]:
+            yield happened
+
+
+async def test_nobody_is_told_what_others_are_told_who_follow_beside_her(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = [one for number in range(FOLLOWED * 3) if (one := town.subscription(number)).parts[0].name == SHARED]  # type: ignore[union-attr]
+    told, differing = 0, 0
+    with statements(town.house) as sent:
+        for asked in shared[:FOLLOWED_BY_ALL]:
+            everybody = [replace(asked, viewer=name) for name in town.viewers for _ in range(2)]
+            breath = Breath(len(everybody))
+            monkeypatch.setattr(resolvers.activity, "follow", breath.told_again)
+            following = [asyncio.create_task(town.follow(one, compiled=True)) for one in everybody]
+            for follower in following:
+                # Those who began have been counted, and are so twice; but then it has begun already.
+                follower.add_done_callback(breath.arrive)
+            together = await asyncio.gather(*following)
+            heard = [answer for answer in together if b'"data":[{' in answer]
+            told, differing = told + len(heard), differing + (len(set(heard)) > 1)
+
+            for one, answer in zip(everybody, together, strict=True):
+                monkeypatch.setattr(resolvers.activity, "follow", Breath(1).told_again)
+                alone = await town.follow(one, compiled=False)
+                assert plain(alone) == plain(answer), str(Difference(one, alone, answer))
+    assert differing
+    assert len([text for text in sent if text.startswith("select convert_to")]) <= told / 2
 
 
 @pytest.mark.usefixtures("streams_end")
