@@ -6,6 +6,7 @@ who may see what is in the statements, as a careful person would write it.
 """
 
 import base64
+import hashlib
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -138,14 +139,32 @@ select '{{"data":{{"viewer":{{"contracts":' || row_to_json(q)::text || '}}}}}}' 
 _KEPT = f"select position, description, {_AMOUNT} from parts order by position"
 SUBMIT = f"""
 with job as (
-    select jobs.id, client_id from jobs join accounts client on client.id = client_id
+    select jobs.id, client_id, connects_cost as cost from jobs join accounts client on client.id = client_id
     where jobs.id = $1 and state = 'OPEN' and expires_at > now() and client_id <> $2 and client.suspended_at is null
     and budget_currency = 'USD' for share of jobs
+), lot as (
+    select lots.id, purse_id, cost from lots, job
+    where account_id = $2 and lots.expires_at > now() and remaining >= cost
+    order by lots.expires_at, lots.id limit 1 for no key update of lots
+), once as (
+    insert into idempotency_keys (account_id, key, fingerprint, subject_id, used_at)
+    select $2, $10, $11, $3, now() from lot on conflict do nothing returning key
 ), proposal as (
-    insert into proposals (id, job_id, freelancer_id, cover_letter, duration, bid_cents, currency, state, shortlisted,
-        archived, submitted_at, version)
-    select $3, job.id, freelancer.id, $4, $5, $6, 'USD', 'PENDING', false, false, now(), 1
-    from job, freelancer_profiles freelancer where freelancer.id = $2 returning *
+    insert into proposals (id, job_id, freelancer_id, cover_letter, duration, bid_cents, currency, connects_cost, state,
+        shortlisted, archived, submitted_at, version)
+    select $3, job.id, freelancer.id, $4, $5, $6, 'USD', cost, 'PENDING', false, false, now(), 1
+    from once, job, freelancer_profiles freelancer where freelancer.id = $2 returning *
+), paid as materialized (
+    select ledger_post(array[$12::uuid], array['CONNECTS_SPEND'], array[now()], array['proposal'], array[$3],
+        array[null]::uuid[], array[2]::smallint[], array[]::uuid[], array[$12, $12], array[1, 2]::smallint[],
+        array[2, 2]::smallint[], array[purse_id, spent.id], array[-lot.cost, lot.cost])
+    from proposal, lot, ledger_accounts spent
+    where spent.kind = 'CONNECTS_SPENT' and spent.owner_id is null and spent.currency = 'CNX'
+), moved as (
+    insert into connects_movements (id, account_id, kind, amount, at, journal_id, proposal_id)
+    select gen_random_uuid(), $2, 'SPENT', -lot.cost, now(), $12, proposal.id from proposal, lot
+), left_over as (
+    update lots set remaining = remaining - lot.cost from lot, proposal where lots.id = lot.id
 ), parts as (
     insert into proposal_milestones (id, proposal_id, position, description, amount_cents, currency)
     select part.id, proposal.id, part.position - 1, part.description, part.amount_cents, 'USD' from proposal,
@@ -153,16 +172,18 @@ with job as (
     returning *
 ), heads as (
     insert into stream_heads (stream, sequence)
-    select stream, 1 from job, unnest(array[
+    select stream, 1 from paid, job, unnest(array[
         'account:' || replace(client_id::text, '-', ''),
         'job:' || replace(job.id::text, '-', ''),
-        'proposal:' || replace(job.id::text, '-', '') || ':' || replace($2::text, '-', '')
+        'proposal:' || replace(job.id::text, '-', '') || ':' || replace($2::text, '-', ''),
+        'wallet:' || replace($2::text, '-', '')
     ]) stream order by stream
     on conflict (stream) do update set sequence = stream_heads.sequence + 1 returning *
 ), told as (
     insert into events (id, stream, sequence, kind, subject, subject_id, actor_id, at)
-    select gen_random_uuid(), stream, sequence, 'PROPOSAL_SUBMITTED', 'proposal', proposal.id, $2, now()
-    from heads, proposal
+    select gen_random_uuid(), stream, sequence, case when is_hers then 'WALLET_CHANGED' else 'PROPOSAL_SUBMITTED' end,
+        case when is_hers then 'wallet' else 'proposal' end, case when is_hers then $2 else proposal.id end, $2, now()
+    from heads, proposal, lateral (select starts_with(stream, 'wallet:') as is_hers) as whose
 )
 select '{{"data":{{"submitProposal":' || row_to_json(q)::text || '}}}}' from (
     select 'Proposal' as __typename, {_id("proposal")} as id, state, {_money("bid_cents", "proposal.currency")} as bid,
@@ -190,7 +211,9 @@ def _offer(said: dict[str, Any], viewer: UUID) -> tuple[Any, ...]:
     assert sum(amounts) == _cents(said["bid"])
     ids = [uuid7() for _ in parts]
     kept = (uuid7(), said["coverLetter"], said["duration"], sum(amounts))
-    return (_key(said["jobId"]), viewer, *kept, ids, words, amounts)
+    key = said["idempotencyKey"]
+    fingerprint = hashlib.sha256(orjson.dumps(said)).hexdigest()
+    return (_key(said["jobId"]), viewer, *kept, ids, words, amounts, key, fingerprint, uuid7())
 
 
 ASKED: dict[str, tuple[str, Any]] = {

@@ -94,7 +94,16 @@ STATISTICS_SECONDS = 1.5
 LARGE = 5_000
 """A table of so many rows is not to be read from end to end."""
 
-EFFECTS = ("proposals", "proposal_milestones", "events")
+EFFECTS = (
+    "proposals",
+    "proposal_milestones",
+    "events",
+    "idempotency_keys",
+    "journals",
+    "entries",
+    "unfolded_entries",
+    "connects_movements",
+)
 """What a submitted proposal leaves behind."""
 
 
@@ -283,6 +292,7 @@ async def _effects(url: str) -> dict[str, int]:
     line = await asyncpg.connect(url.replace("+asyncpg", ""))
     found = {table: await line.fetchval(f"select count(*) from {table}") for table in EFFECTS}
     found["numbers"] = int(await line.fetchval("select sum(sequence) from stream_heads") or 0)
+    found["Connects left"] = int(await line.fetchval("select sum(remaining) from lots") or 0)
     await line.close()
     return found
 

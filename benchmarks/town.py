@@ -13,9 +13,8 @@ JOBS_EACH, POPULAR, OFFERS, OFFERS_POPULAR, HIRED = 40, 10, 3, 23, 10
 WRITERS = 100
 """Freelancers who have not proposed anything yet: whoever measures proposing does it in their names."""
 
-INVITED = 100_000
-"""About how many proposals may be made: whoever writes is invited to the job, so that proposing is what is measured,
-and not paying for it."""
+PURSE = 100_000_000
+"""Connects that each of them has for it, in one lot."""
 
 BEGAN_MS = 1_780_000_000_000
 CITIES = ["Lisbon", "Zürich", "São Paulo", "Osaka", "Nairobi", "Kraków", "Montréal"]
@@ -59,10 +58,27 @@ select pg_temp.town_id(3, n), pg_temp.town_id(1, n / {popular} % {clients}), cat
     now() + interval '29 days', 1
 from generate_series(0, {jobs} - 1) n, (select id from categories order by name limit 1) category;
 
-insert into invitations (id, job_id, freelancer_id, invited_at)
-select distinct on (2, 3) gen_random_uuid(), pg_temp.town_id(3, at * 7919 % {jobs}),
-    pg_temp.town_id(1, {accounts} - {writers} + (turn * 31 + at) % {writers}), now()
-from generate_series(0, {jobs} - 1) at, generate_series(0, {turns}) turn;
+select ledger_open(array[pg_temp.town_id(7, 0), pg_temp.town_id(7, 1)], array['CONNECTS_ISSUED', 'CONNECTS_SPENT'],
+    array[null, null]::uuid[], array['CNX', 'CNX'], array[null, null]::bigint[], array[true, true], now());
+select ledger_open(array_agg(pg_temp.town_id(6, n)), array_agg('LOT'::text), array_agg(pg_temp.town_id(8, n)),
+    array_agg('CNX'::text), array_agg(0::bigint), array_agg(false), now())
+from generate_series({accounts} - {writers}, {accounts} - 1) n;
+
+insert into lots (id, account_id, source, size, remaining, issued_at, expires_at, purse_id)
+select pg_temp.town_id(8, n), pg_temp.town_id(1, n), 'BUNDLE', {purse}, {purse}, now(), now() + interval '1 year',
+    pg_temp.town_id(6, n)
+from generate_series({accounts} - {writers}, {accounts} - 1) n;
+
+select ledger_post(array[pg_temp.town_id(9, n)], array['CONNECTS_ISSUE'], array[now()], array['lot'],
+    array[pg_temp.town_id(8, n)], array[null]::uuid[], array[2]::smallint[], array[]::uuid[],
+    array[pg_temp.town_id(9, n), pg_temp.town_id(9, n)], array[1, 2]::smallint[], array[2, 2]::smallint[],
+    array[pg_temp.town_id(7, 0), pg_temp.town_id(6, n)], array[-{purse}, {purse}]::bigint[])
+from generate_series({accounts} - {writers}, {accounts} - 1) n;
+
+insert into connects_movements (id, account_id, kind, amount, at, journal_id, lot_id)
+select pg_temp.town_id(10, n), pg_temp.town_id(1, n), 'ISSUED', {purse}, now(), pg_temp.town_id(9, n),
+    pg_temp.town_id(8, n)
+from generate_series({accounts} - {writers}, {accounts} - 1) n;
 
 insert into job_skills (job_id, skill_id)
 select pg_temp.town_id(3, n), skill.id
@@ -119,7 +135,7 @@ class Town:
         """Let everybody come to live here, and let the database know its neighbours."""
         cities = f"array{CITIES}"
         sizes = {"accounts": self.accounts, "clients": self.clients, "jobs": self.jobs, "writers": WRITERS}
-        sizes["turns"] = min(WRITERS - 1, INVITED // self.jobs)
+        sizes["purse"] = PURSE
         shares = {"popular": POPULAR, "offers": OFFERS, "offers_popular": OFFERS_POPULAR, "hired": HIRED}
         await line.execute(IDS.format(began=BEGAN_MS))
         await line.execute(STEPS.format(cities=cities, **sizes, **shares))

@@ -54,6 +54,7 @@ INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 ARGUMENTS_MAX = 90
 """Arguments of one call of `concat`; Postgres takes up to 100."""
 
+NAMED = re.compile(r"(?<!:):([a-z_]+)")
 PARAMETER = re.compile("\0([^\0]+)\0")
 
 
@@ -296,7 +297,7 @@ Shape: TypeAlias = Window | frozenset[str] | None
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL whose single value is the answer's JSON, in bytes, and what its parameters are called, in their order."""
+    """SQL, and what its parameters are called, in their order; of an answer, its single value is the JSON, in bytes."""
 
     text: str
     parameters: tuple[str, ...]
@@ -312,6 +313,20 @@ def statement(
     """
     text = f"convert_to({_joined(_Writer(audience, shapes).value(value, None))}, 'UTF8')"
     text = f"select {text}" if only_if is None else f"select case when ({_text(select(only_if))}) then {text} end"
+    return _numbered(text)
+
+
+def written(query: Select[Any]) -> Statement:
+    """Write a statement that was put together, with everything bound that nothing is known of yet."""
+    return _numbered(_text(query))
+
+
+def numbered(text: str) -> Statement:
+    """Number the parameters of a text that has names for them, after a colon."""
+    return _numbered(NAMED.sub("\0\\1\0", text))
+
+
+def _numbered(text: str) -> Statement:
     parameters: dict[str, int] = {}
 
     def numbered(found: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """The transaction of a mutation, and what a broken one is called."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
@@ -25,20 +25,29 @@ CALL = text(
     "INSERT INTO queue.pgqueuer (priority, entrypoint, status) SELECT 0, chore, 'queued' FROM unnest(:chores) AS chore"
 ).bindparams(bindparam("chores", type_=ARRAY(Text)))
 
-TELL = text("""
-WITH heads AS (
+# Of the events told, `sequence` says how many of the same stream come after each.
+HEADS = """
     INSERT INTO stream_heads (stream, sequence)
-    SELECT stream, more FROM unnest(:names, :counts) AS grown (stream, more)
+    SELECT stream, more FROM {grown} WHERE {only_if}
     ON CONFLICT (stream) DO UPDATE SET sequence = stream_heads.sequence + excluded.sequence
     RETURNING stream, sequence
-)
-INSERT INTO events (id, stream, sequence, kind, subject, subject_id, actor_id, at)
-SELECT told.id, stream, heads.sequence - told.later, told.kind, told.subject, told.subject_id, told.actor_id, told.at
-FROM unnest(:ids, :streams, :later, :kinds, :subjects, :subject_ids, :actor_ids, :ats)
-    AS told (id, stream, later, kind, subject, subject_id, actor_id, at)
-JOIN heads USING (stream)
-RETURNING id, sequence
-""").bindparams(
+"""
+EVENTS = """
+    INSERT INTO events (id, stream, sequence, kind, subject, subject_id, actor_id, at)
+    SELECT told.id, stream, heads.sequence - told.sequence,
+        told.kind, told.subject, told.subject_id, told.actor_id, told.at
+    FROM {told} JOIN heads USING (stream)
+    RETURNING id, sequence
+"""
+TELL = text(
+    "WITH heads AS ("
+    + HEADS.format(grown="unnest(:names, :counts) AS grown (stream, more)", only_if=True)
+    + ")"
+    + EVENTS.format(
+        told="unnest(:ids, :streams, :later, :kinds, :subjects, :subject_ids, :actor_ids, :ats)"
+        " AS told (id, stream, sequence, kind, subject, subject_id, actor_id, at)"
+    )
+).bindparams(
     *(bindparam(name, type_=ARRAY(Text)) for name in ("names", "streams", "kinds", "subjects")),
     *(bindparam(name, type_=ARRAY(BigInteger)) for name in ("counts", "later")),
     *(bindparam(name, type_=ARRAY(Uuid)) for name in ("ids", "subject_ids", "actor_ids")),
@@ -80,24 +89,35 @@ class UnitOfWork(AsyncSession):
         """
         if not self.events:
             return
-        events, counts = self.events, Counter(event.stream for event in self.events)
-        names = sorted(counts)
-        told: dict[str, list[Any]] = {"names": names, "counts": [counts[name] for name in names], "later": []}
-        for event in events:
-            counts[event.stream] -= 1
-            told["later"].append(counts[event.stream])
-        told |= {
-            "ids": [event.id for event in events],
-            "streams": [event.stream for event in events],
-            "kinds": [event.kind.value for event in events],
-            "subjects": [event.subject for event in events],
-            "subject_ids": [event.subject_id for event in events],
-            "actor_ids": [event.actor_id for event in events],
-            "ats": [event.at for event in events],
-        }
-        numbers = {row.id: row.sequence for row in await self.execute(TELL, told)}
-        for event in events:
+        numbers = {row.id: row.sequence for row in await self.execute(TELL, _telling(self.events))}
+        for event in self.events:
             event.sequence = numbers[event.id]
+
+
+def counted(events: Sequence[Event]) -> tuple[dict[str, int], list[int]]:
+    """How many events come in each stream, by name in order, and how many come after each in its own."""
+    counts = Counter(event.stream for event in events)
+    left, later = dict(counts), []
+    for event in events:
+        left[event.stream] -= 1
+        later.append(left[event.stream])
+    return dict(sorted(counts.items())), later
+
+
+def _telling(events: Sequence[Event]) -> dict[str, list[Any]]:
+    counts, later = counted(events)
+    return {
+        "names": list(counts),
+        "counts": list(counts.values()),
+        "later": later,
+        "ids": [event.id for event in events],
+        "streams": [event.stream for event in events],
+        "kinds": [event.kind.value for event in events],
+        "subjects": [event.subject for event in events],
+        "subject_ids": [event.subject_id for event in events],
+        "actor_ids": [event.actor_id for event in events],
+        "ats": [event.at for event in events],
+    }
 
 
 @contextmanager

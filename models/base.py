@@ -4,10 +4,11 @@ import enum
 import os
 import time
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, BindParameter, DateTime, Enum, MetaData, Text, Uuid, bindparam
+from sqlalchemy import ARRAY, BigInteger, BindParameter, DateTime, Enum, MetaData, Text, Uuid, bindparam, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMES = {
@@ -80,10 +81,21 @@ class Base(DeclarativeBase):
     """
 
     def __init__(self, **values: Any) -> None:
+        plain = self._plain()
+        if values.keys() <= plain:
+            # What a new row begins with is no change of it, and need not be tracked as one.
+            vars(self).update(values)
+            return
         for name, value in values.items():
             if not hasattr(type(self), name):
                 raise TypeError(f"{type(self).__name__} has no {name}")
             setattr(self, name, value)
+
+    @classmethod
+    @cache
+    def _plain(cls) -> frozenset[str]:
+        """The attributes that are columns, and lead to nothing else."""
+        return frozenset(inspect(cls).column_attrs.keys())
 
 
 class Identified(Base):
@@ -94,4 +106,6 @@ class Identified(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-1)
 
     def __init__(self, **values: Any) -> None:
-        super().__init__(**({"id": uuid7()} | values))
+        if "id" not in values:
+            values["id"] = uuid7()
+        super().__init__(**values)

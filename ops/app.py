@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
@@ -60,6 +60,10 @@ from ops.transport.record import REQUEST_ID
 from resolvers.context import Context
 
 GRAPHQL_PATH = "/graphql"
+
+
+SEEING = frozenset({"submitProposal"})
+"""Commands that are carried out by a statement which sees for itself whether whoever gives them is signed in yet."""
 
 
 def wall_clock() -> datetime:
@@ -158,6 +162,7 @@ class House:
             transactions=chosen.writing,
             loaders=Loaders(chosen.reading, viewer, self.clock),
             answers=chosen.lines,
+            deeds=chosen.pens,
             hub=self.hub,
             together=self.together,
             seal=self.seal,
@@ -204,6 +209,14 @@ class House:
             return None
         as_it_was = known.config is self.tuning.config and known.answers is self.database_for(frozenset()).lines
         return known if as_it_was else None
+
+    def recall_to_write(self, caller: Caller, authorization: str | None, commands: frozenset[str]) -> Context | None:
+        """The same for a mutation whose commands all see for themselves whether she is signed in yet."""
+        known = self.recall(authorization) if commands <= SEEING else None
+        if known is None or known.viewer is None:
+            return None
+        loaders = Loaders(self.database.reading, known.viewer, self.clock)
+        return replace(known, address=caller.address, agent=caller.agent, loaders=loaders, remarks={})
 
     def _context_of(self, viewer: Account, claims: Claims, caller: Caller, **more: Any) -> Context:
         return self.context(
@@ -295,6 +308,7 @@ def build(house: House) -> Front:
         expires_at=lambda context: context.expires_at,
         open_fields=("register", "signIn", "refresh"),
         recall=house.recall,
+        recall_to_write=house.recall_to_write,
         gate=house.gate,
         observe=agent.figures.observe,
     )

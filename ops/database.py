@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -11,8 +12,9 @@ from asyncpg.prepared_stmt import PreparedStatement
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from loaders.work import UnitOfWork
-from models.errors import Busy
+from models.errors import Busy, OutcomeUnknown
 from ops.pool import LivePool
+from resolvers.context import LongWay
 
 CHECKOUT_SECONDS = 5.0
 """How long an operation waits for a connection before it is told to come back later."""
@@ -34,7 +36,6 @@ LINE_SETTINGS = {
     # It would take longer to translate a statement of many parts than to run it.
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    "default_transaction_read_only": "on",
 }
 
 PREPARED_MAX = 100
@@ -55,14 +56,14 @@ class Line:
     chars: int = 0
     made: int = 0
 
-    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
-        """Ask for one value; a statement that is not to be kept is forgotten at once."""
+    async def row(self, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
+        """Ask for one row; a statement that is not to be kept is forgotten at once."""
         known = self.prepared.get(text)
         if known is not None:
             self.prepared.move_to_end(text)
-            return await known.fetchval(*arguments)
+            return await known.fetchrow(*arguments)
         if not keep:
-            return await self.connection.fetchval(text, *arguments)
+            return await self.connection.fetchrow(text, *arguments)
         self.made += 1
         # Without a name it would be parsed and planned for each of its values.
         known = self.prepared[text] = await self.connection.prepare(text, name=f"kept_{self.made}")
@@ -70,7 +71,7 @@ class Line:
         while len(self.prepared) > PREPARED_MAX or (self.chars > PREPARED_CHARS_MAX and len(self.prepared) > 1):
             forgotten, _ = self.prepared.popitem(last=False)
             self.chars -= len(forgotten)
-        return await known.fetchval(*arguments)
+        return await known.fetchrow(*arguments)
 
 
 class Lines:
@@ -97,17 +98,26 @@ class Lines:
 
     async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
         """Ask for one value, as soon as a line is free."""
+        found = await self.row(text, arguments, keep=keep)
+        return found and found[0]
+
+    async def row(self, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
+        """Ask for one row, as soon as a line is free."""
         line = self._idle.pop() if self._idle else await self._another()
         try:
-            return await line.value(text, arguments, keep=keep)
-        except asyncpg.InvalidCachedStatementError:
-            line.prepared.clear()
-            line.chars = 0
-            raise
+            return await self._ask(line, text, arguments, keep=keep)
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise Busy from error
         finally:
             self._give_back(line)
+
+    async def _ask(self, line: Line, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
+        try:
+            return await line.row(text, arguments, keep=keep)
+        except asyncpg.InvalidCachedStatementError:
+            line.prepared.clear()
+            line.chars = 0
+            raise
 
     async def resize(self, most: int) -> None:
         """Have up to so many lines from now on."""
@@ -190,23 +200,59 @@ class Lines:
             self._idle.append(line)
 
 
+class Pens(Lines):
+    """A few connections for statements that are whole transactions."""
+
+    async def do(self, text: str, arguments: Sequence[Any]) -> Any:
+        """Run one, and give its single value."""
+        try:
+            pen = self._idle.pop() if self._idle else await self._another()
+        except OSError:
+            raise LongWay from None
+        try:
+            found = await self._ask(pen, text, arguments, keep=True)
+        except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
+            # Whoever waited in vain would only wait once more.
+            raise Busy from error
+        except (*LOST, OSError) as error:
+            raise OutcomeUnknown from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            raise LongWay from None
+        finally:
+            self._give_back(pen)
+        return found and found[0]
+
+
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    # What asyncpg says of a connection that ends, or does not answer, under a statement.
+    asyncpg.ConnectionDoesNotExistError,
+    TimeoutError,
+)
+"""After these nobody knows whether a statement was carried out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """A pool of connections. `reading` outside any transaction, each statement on its own; `writing` in one.
 
-    `lines` are connections besides, for reading alone.
+    `lines` are connections besides, for reading alone, and `pens` for what is written by a single statement.
     """
 
     engine: AsyncEngine
     reading: async_sessionmaker[AsyncSession]
     writing: async_sessionmaker[UnitOfWork]
     lines: Lines
+    pens: Pens
 
     @classmethod
     def at(cls, url: str, *, connections: int, role: str = "none") -> "Database":
         """Open a pool of up to so many connections, when they are first needed, which work as this role.
 
-        Half of them are lines; there is one of each kind at least. The role `none` is whoever the URL names.
+        Half of them are lines, a quarter are pens; there is one of each kind at least. The role `none` is whoever the
+        URL names.
         """
         options: dict[str, Any] = {"timeout": CHECKOUT_SECONDS, "command_timeout": SILENCE_SECONDS}
         settings = SERVER_SETTINGS | {"role": role}
@@ -221,9 +267,9 @@ class Database:
         )
         _, address = engine.dialect.create_connect_args(engine.url)
 
-        async def connect() -> Connection:
+        async def connect(**more: str) -> Connection:
             # What is to be kept prepared is kept by the line, which knows what it is worth.
-            bare = options | {"server_settings": settings | LINE_SETTINGS, "statement_cache_size": 0}
+            bare = options | {"server_settings": settings | LINE_SETTINGS | more, "statement_cache_size": 0}
             return await asyncpg.connect(**address, **bare)
 
         bare = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -231,7 +277,8 @@ class Database:
             engine,
             async_sessionmaker(bare, expire_on_commit=False),
             async_sessionmaker(engine, class_=UnitOfWork, expire_on_commit=False),
-            Lines(connect, _lines(connections)),
+            Lines(partial(connect, default_transaction_read_only="on"), _lines(connections)),
+            Pens(connect, _pens(connections)),
         )
 
     @property
@@ -244,27 +291,34 @@ class Database:
     @property
     def size(self) -> int:
         """How many connections there may be."""
-        return self.pool.size() + self.lines.most
+        return self.pool.size() + self.lines.most + self.pens.most
 
     async def resize(self, connections: int) -> None:
         """Have so many connections from here on; no statement is cut short for it."""
         await self.pool.resize(_sessions(connections))
         await self.lines.resize(_lines(connections))
+        await self.pens.resize(_pens(connections))
 
     async def rest(self) -> None:
         """Close the connections that nobody uses; they are made again when somebody needs one."""
         await self.lines.rest()
+        await self.pens.rest()
         await self.pool.rest()
 
     async def close(self) -> None:
         """Hang up."""
         await self.lines.close()
+        await self.pens.close()
         await self.engine.dispose()
 
 
 def _sessions(connections: int) -> int:
-    return max(1, connections - connections // 2)
+    return max(1, connections - _lines(connections) - _pens(connections))
 
 
 def _lines(connections: int) -> int:
     return max(1, connections // 2)
+
+
+def _pens(connections: int) -> int:
+    return max(1, connections // 4)

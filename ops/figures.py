@@ -42,7 +42,7 @@ class Figures:
             }
             for service, bulkhead in self._gate.bulkheads.items()
         }
-        lines, idle, waiting = self._database.lines.figures
+        lines, idle, waiting = map(sum, zip(self._database.lines.figures, self._database.pens.figures, strict=True))
         used = {
             "used": pool.checkedout() + lines - idle,
             "idle": pool.checkedin() + idle,

@@ -64,6 +64,23 @@ class Answers(Protocol):
     async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
         """Ask a statement for its single value; `keep` says that it will be asked again."""
 
+    async def row(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
+        """Ask for its single row."""
+
+
+class Deeds(Protocol):
+    """Runs statements that are whole transactions."""
+
+    async def do(self, text: str, arguments: Sequence[Any]) -> Any:
+        """Run one, and give its single value.
+
+        Raises `LongWay` where nothing was done, and `OutcomeUnknown` where nobody can know.
+        """
+
+
+class LongWay(Exception):
+    """Nothing was done the short way: ask again, as somebody who was looked up, and the ordinary way."""
+
 
 class Codebook(Protocol):
     """What this process knows of the code of its commands."""
@@ -99,6 +116,8 @@ class Context:
     """Whether the viewer is only remembered; whatever reads has to see that she is signed in yet."""
     together: Together = field(default_factory=Together)
     """Reads once what many ask at the same moment."""
+    deeds: Deeds | None = None
+    """Runs what a verb does in a single statement, where it does."""
     remarks: dict[str, Any] = field(default_factory=dict)
     """What the answer carries beside its data, under `extensions`."""
 
@@ -141,9 +160,30 @@ class Context:
         self.loaders.forget(kept=True)
 
     async def _ring(self, work: UnitOfWork) -> None:
-        last = {event.stream: event.sequence for event in work.events}
+        await self.ring({event.stream: event.sequence for event in work.events})
+
+    async def ring(self, last: Mapping[str, int | str]) -> None:
+        """Let everybody look who follows these streams, up to these events; or up to whatever there is, if it is ""."""
         for stream, sequence in last.items():
             await self.hub.ring(stream, str(sequence))
+
+    def arguments(self, parameters: Sequence[str], own: Mapping[str, Any]) -> list[Any]:
+        """What is bound to a statement: its own, and what may be known of any request."""
+        return [own[name] if name in own else self._common(name) for name in parameters]
+
+    def _common(self, name: str) -> Any:
+        match name:
+            case "viewer_id":
+                return self.viewer.id if self.viewer else None
+            case "viewer_roles":
+                return self.viewer.roles if self.viewer else []
+            case "session_id":
+                return self.session_id
+            case "now":
+                return self.now()
+            case "wall":
+                return self.now.wall()
+        raise AssertionError(name)
 
     async def _commit(self, work: UnitOfWork) -> None:
         try:

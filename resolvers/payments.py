@@ -19,17 +19,22 @@ SETTLED_MAX = 100
 
 def tell_wallets(ctx: Context, work: UnitOfWork, *account_ids: UUID) -> None:
     """Tell people that their wallets have changed; each once, however often she is named."""
-    for account_id in dict.fromkeys(account_ids):
-        work.leave(
-            Event(
-                stream=wallet_stream(account_id),
-                kind=EventKind.WALLET_CHANGED,
-                subject=Wallet.noun,
-                subject_id=account_id,
-                actor_id=ctx.viewer.id if ctx.viewer else None,
-                at=ctx.now(),
-            )
+    work.leave(*wallet_news(ctx, *account_ids))
+
+
+def wallet_news(ctx: Context, *account_ids: UUID) -> list[Event]:
+    """What people are told whose wallets have changed."""
+    return [
+        Event(
+            stream=wallet_stream(account_id),
+            kind=EventKind.WALLET_CHANGED,
+            subject=Wallet.noun,
+            subject_id=account_id,
+            actor_id=ctx.viewer.id if ctx.viewer else None,
+            at=ctx.now(),
         )
+        for account_id in dict.fromkeys(account_ids)
+    ]
 
 
 async def wallet_changes(ctx: Context) -> AsyncIterator[tuple[Event, Wallet]]:

@@ -6,6 +6,7 @@ from uuid import UUID
 import loaders.accounts
 import loaders.contracts
 import loaders.jobs
+import loaders.offering
 import loaders.payments
 import loaders.proposals
 import resolvers.activity
@@ -13,9 +14,13 @@ import resolvers.connects
 import resolvers.idempotency
 import resolvers.jobs
 import resolvers.media
+import resolvers.payments
+from loaders.offering import Offer, Terms
 from loaders.work import UnitOfWork
 from models.activity import Event, EventKind, account_stream, contract_stream, event, job_stream, proposal_stream
+from models.connects import Moving, spend
 from models.contracts import Contract, Milestone
+from models.errors import Refusal
 from models.idempotency import Once
 from models.jobs import Job
 from models.media import UploadGroup
@@ -25,7 +30,7 @@ from models.proposals import (
     ProposalMilestone,
     ProposalWords,
 )
-from resolvers.context import Context
+from resolvers.context import Context, LongWay
 
 
 async def submit(
@@ -34,6 +39,8 @@ async def submit(
     """Make an offer on a job, and pay for it in Connects unless one is invited."""
     me = ctx.me
     once = Once.of(me, key, "submitProposal", job_id, words, agreed_cost)
+    if ctx.is_recalled:
+        return await _submit_at_once(ctx, once, job_id=job_id, words=words, agreed_cost=agreed_cost)
     async with ctx.writing() as work:
         if first := await resolvers.idempotency.first_answer(ctx, work, once, Proposal):
             return first
@@ -43,21 +50,78 @@ async def submit(
         (await loaders.accounts.party(work, job.client_id)).must_be_available()
         await resolvers.media.exchange(ctx, work, old=(), new=words.upload_ids, group=UploadGroup.ATTACHMENTS)
         work.add(proposal)
-        _add_parts(work, proposal, words)
+        work.add_all(_parts(proposal, words))
         await resolvers.connects.charge(ctx, work, proposal)
         _tell(ctx, work, proposal, EventKind.PROPOSAL_SUBMITTED, job.client_id)
     return proposal
 
 
-def _add_parts(work: UnitOfWork, proposal: Proposal, words: ProposalWords) -> None:
-    work.add_all([*ProposalMilestone.of(proposal, words), *ProposalAttachment.of(proposal, words)])
+async def _submit_at_once(
+    ctx: Context, once: Once, *, job_id: UUID, words: ProposalWords, agreed_cost: int | None
+) -> Proposal:
+    """The same by two statements, and one of them sees whether she who is remembered is signed in yet.
+
+    Nothing is refused here: whatever is not as it should be, the ordinary way says in its words.
+    """
+    me, now = ctx.me, ctx.now()
+    asked = loaders.offering.terms_for(me.audience)
+    own = {"job_id": job_id, "key": once.key}
+    found = await ctx.answers.row(asked.text, ctx.arguments(asked.parameters, own), keep=True)
+    if found is None or words.upload_ids:
+        raise LongWay
+    terms = loaders.offering.read(found)
+    try:
+        proposal = Proposal.submit(terms.job, me, words, at=now, invited=terms.is_invited, agreed=agreed_cost)
+        proposal.id = once.subject_id
+        spending = _spending(proposal, terms)
+    except Refusal:
+        raise LongWay from None
+    events = _news(ctx, proposal, EventKind.PROPOSAL_SUBMITTED, terms.job.client_id)
+    if spending:
+        events += resolvers.payments.wallet_news(ctx, me.id)
+    await _write(ctx, Offer(terms, once, [proposal, *_parts(proposal, words)], spending, events, now))
+    ctx.loaders.forget(kept=True)
+    return proposal
+
+
+def _spending(proposal: Proposal, terms: Terms) -> Moving | None:
+    if proposal.connects_cost == 0:
+        return None
+    if terms.spent is None:
+        raise LongWay
+    payer, at = proposal.freelancer_id, proposal.submitted_at
+    return spend(proposal, payer, proposal.connects_cost, terms.lots, spent=terms.spent, at=at)
+
+
+async def _write(ctx: Context, offer: Offer) -> None:
+    """Write an offer, and let everybody look who is to know."""
+    assert ctx.deeds is not None
+    streams = sorted({event.stream for event in offer.events})
+    # As long as nobody knows, it may have been kept: a ring too many costs a look.
+    rings: dict[str, int | str] = dict.fromkeys(streams, "")
+    statement = offer.statement
+    try:
+        numbers = await ctx.deeds.do(statement.text, ctx.arguments(statement.parameters, offer.bound()))
+        rings = dict(zip(streams, numbers, strict=True)) if numbers else {}
+    finally:
+        await ctx.ring(rings)
+    if not numbers:
+        raise LongWay
+
+
+def _parts(proposal: Proposal, words: ProposalWords) -> list[ProposalMilestone | ProposalAttachment]:
+    return [*ProposalMilestone.of(proposal, words), *ProposalAttachment.of(proposal, words)]
 
 
 def _tell(ctx: Context, work: UnitOfWork, proposal: Proposal, kind: EventKind, other: UUID | None) -> None:
+    work.leave(*_news(ctx, proposal, kind, other))
+
+
+def _news(ctx: Context, proposal: Proposal, kind: EventKind, other: UUID | None) -> list[Event]:
     streams = [job_stream(proposal.job_id), proposal_stream(proposal.job_id, proposal.freelancer_id)]
     if other is not None:
         streams.append(account_stream(other))
-    work.leave(*(event(stream, kind, proposal, by=ctx.me.id, at=ctx.now()) for stream in streams))
+    return [event(stream, kind, proposal, by=ctx.me.id, at=ctx.now()) for stream in streams]
 
 
 async def _lock(ctx: Context, work: UnitOfWork, proposal_id: UUID) -> tuple[Job, Proposal]:
@@ -76,7 +140,7 @@ async def edit(ctx: Context, *, proposal_id: UUID, words: ProposalWords, version
         old = await loaders.proposals.attached(work, proposal.id)
         await resolvers.media.exchange(ctx, work, old=old, new=words.upload_ids, group=UploadGroup.ATTACHMENTS)
         await loaders.proposals.drop_parts(work, proposal.id)
-        _add_parts(work, proposal, words)
+        work.add_all(_parts(proposal, words))
         _tell(ctx, work, proposal, EventKind.PROPOSAL_EDITED, None)
     return proposal
 

@@ -35,6 +35,7 @@ from schema.contracts import Contract, ContractMutations, ContractQueries, Contr
 from schema.control import Control, ControlMessage, ControlMutations, ControlQueries, ControlSubscriptions, ServerNode
 from schema.edges import NODES_MAX, Connection, Node, anything, asker, everything, many, one, page, part
 from schema.errors import Refuses, camel
+from schema.inputs import read_quickly
 from schema.jobs import Category, Invitation, Job, JobMutations, JobQueries, Skill
 from schema.machines import Machine, MachineMutations, MachineQueries
 from schema.media import MediaMutations, Upload
@@ -221,6 +222,7 @@ def build() -> strawberry.Schema:
     )
     _leave_out_null_defaults(schema)
     _describe_inputs(schema)
+    read_quickly(schema)
     return schema
 
 

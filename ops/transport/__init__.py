@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
-from ops.transport.http import HTTP, ContextFor, Page, Recall
+from ops.transport.http import HTTP, ContextFor, Page, Recall, RecallToWrite
 from ops.transport.operations import Gate, Operations
 from ops.transport.record import REQUEST_ID, Observe, request_id
 from ops.transport.short import Short
@@ -43,11 +43,12 @@ class GraphQLApp:
         expires_at: ExpiresAt = context_expires_at,
         open_fields: Sequence[str] = (),
         recall: Recall | None = None,
+        recall_to_write: RecallToWrite | None = None,
     ) -> None:
         self._operations = Operations(
             schema, limits or Limits(), introspection=introspection, gate=gate, compiled=compiled
         )
-        self._http = HTTP(self._operations, context_for, page, observe, frozenset(open_fields), recall)
+        self._http = HTTP(self._operations, context_for, page, observe, frozenset(open_fields), recall, recall_to_write)
         self._context_for = context_for
         self._observe = observe
         self._expires_at = expires_at

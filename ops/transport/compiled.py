@@ -223,7 +223,7 @@ class Compiler:
         if made is None:
             made = statement(plan.value, audience, shapes, IS_STILL_SIGNED_IN if context.is_recalled else None)
             self.shelf.add(planned, kind, made)
-        arguments = [bound[name] if name in bound else _common(name, context) for name in made.parameters]
+        arguments = context.arguments(made.parameters, bound)
         ask = partial(context.answers.value, made.text, arguments, keep=planned.is_known)
         data: bytes | None = await (context.together.ask(_same(made, arguments, context), ask) if shared else ask())
         if data is None:
@@ -323,22 +323,6 @@ def _same(made: Statement, arguments: list[Any], context: Context) -> Hashable:
         if name not in TIMES
     ]
     return (context.answers, made.text, *told)
-
-
-def _common(name: str, context: Context) -> Any:
-    """What a statement may know of any request."""
-    match name:
-        case "viewer_id":
-            return context.viewer.id if context.viewer else None
-        case "viewer_roles":
-            return context.viewer.roles if context.viewer else []
-        case "session_id":
-            return context.session_id
-        case "now":
-            return context.now()
-        case "wall":
-            return context.now.wall()
-    raise AssertionError(name)
 
 
 def _filled(data: bytes, plan: Plan, values: Values, context: Context) -> bytes:

@@ -7,6 +7,7 @@ A body is believed in nothing: not its length, its encoding, its form or its dep
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from ops.transport.asked import asked_by_get
 from ops.transport.errors import BUSY, INTERNAL, RETRY_AFTER, UNAUTHENTICATED, Rejected, present, rejected
 from ops.transport.operations import Answer, Operation, Operations
 from ops.transport.record import REQUEST_ID, Observe, recorded, request_id
+from resolvers.context import LongWay
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
@@ -82,6 +84,12 @@ Recall: TypeAlias = Callable[[str | None], Any | None]
 It is good for statements that see for themselves that it is so yet, and shared by many at once.
 """
 
+RecallToWrite: TypeAlias = Callable[[Caller, str | None, frozenset[str]], Any | None]
+"""Gives a context of its own for a mutation of somebody who is remembered, if it can do with that.
+
+It raises `LongWay` where it cannot, and has done nothing.
+"""
+
 Page: TypeAlias = Callable[[], Response]
 
 
@@ -106,6 +114,7 @@ class HTTP:
     observe: Observe | None
     open_fields: frozenset[str]
     recall: Recall | None = None
+    recall_to_write: RecallToWrite | None = None
 
     async def respond(self, request: Request) -> Response:
         """Answer one request, whatever it is."""
@@ -182,6 +191,11 @@ class HTTP:
                 recalled = self.recall(authorization)
                 if recalled and (data := await self.operations.answered(operation, recalled)) is not None:
                     return data
+            if self.recall_to_write and operation.kind is OperationType.MUTATION:
+                remembered = self.recall_to_write(caller, authorization, operation.fields)
+                if remembered is not None:
+                    with suppress(LongWay):
+                        return await self.operations.run(operation, remembered)
             context = await self.context_for(caller, authorization, operation.fields)
             return await self.operations.run(operation, context)
         finally:

@@ -54,6 +54,7 @@ from ops.transport.errors import (
     present,
     rejected,
 )
+from resolvers.context import LongWay
 from schema.limits import Limits, Measure, Ruler
 from schema.plans import conditions_of
 
@@ -391,7 +392,8 @@ class Operations:
 
     def _executor_of(self, operation: Operation, context: Any, *, compiled: bool = True) -> Executor[Any]:
         document, known = operation.document, operation.known
-        executor = operation.executor or self._built(document, known, operation.raw, operation.extensions)
+        executor, operation.executor = operation.executor, None
+        executor = executor or self._built(document, known, operation.raw, operation.extensions)
         executor.context_value = context
         if compiled and self._compiled and operation.kind is not OperationType.QUERY:
             executor.asked = operation.question  # type: ignore[attr-defined]  # it shows rows
@@ -408,9 +410,12 @@ class Operations:
             result = execute_root_selection_set(self._executor_of(operation, context, compiled=compiled))
             if not isinstance(result, ExecutionResult):
                 result = await result
+            _must_not_go_the_long_way(result)
             if compiled and not result.errors and _is_of_the_schema_alone(operation):
                 self._compiler.remember(operation.question, orjson.dumps(result.data))
             return _answer(result, getattr(context, "remarks", {}))
+        except LongWay:
+            raise
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
 
@@ -476,6 +481,12 @@ async def _until(
 
 async def _next(results: AsyncIterator[ExecutionResult]) -> ExecutionResult | None:
     return await anext(results, None)
+
+
+def _must_not_go_the_long_way(result: ExecutionResult) -> None:
+    for error in result.errors or ():
+        if isinstance(error.original_error, LongWay):
+            raise error.original_error
 
 
 def _is_of_the_schema_alone(operation: Operation) -> bool:

@@ -1,0 +1,231 @@
+"""An offer in two statements: what it is about is read by one, and by the other it is written, if that is so yet.
+
+The ordinary way of a mutation takes a round trip to hold each thing, and then one to write each. Here the rules are
+asked about what was read without holding it. The statement that writes holds it, compares, uses up the request's key
+and writes everything; if anything is another than it was read, it writes nothing, and the ordinary way is to be taken.
+"""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, cast
+
+import orjson
+from asyncpg import Record
+from sqlalchemy import Enum, Table, Text, Uuid, bindparam, exists, func, literal_column, select, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.orm import aliased
+from sqlalchemy.orm.attributes import set_committed_value
+
+import loaders.ledger
+from loaders.accounts import IS_STILL_SIGNED_IN
+from loaders.compile import Statement, numbered, written
+from loaders.work import EVENTS, HEADS, counted
+from models.accounts import Account
+from models.activity import Event
+from models.base import NOW, VIEWER, Audience, Base
+from models.connects import CURRENCY, LOT, SPENT, Lot, Movement, Moving
+from models.idempotency import IdempotencyKey, Once
+from models.jobs import Invitation, Job
+from models.ledger import LedgerAccount
+from models.proposals import Proposal, ProposalAttachment, ProposalMilestone
+
+# What is read.
+
+_COLUMNS = list(cast("Table", Job.__table__).columns)
+_KINDS: dict[str, type[enum.Enum] | None] = {
+    column.key: column.type.enum_class if isinstance(column.type, Enum) else None for column in _COLUMNS
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an offer is decided by, as it was a moment ago."""
+
+    job: Job
+    mark: str
+    """Another one each time the job is written, whoever writes whatever."""
+    is_invited: bool
+    lots: Sequence[Lot]
+    spent: LedgerAccount | None
+
+
+@cache
+def terms_for(audience: Audience) -> Statement:
+    """Ask for the terms of a new offer on the job `job_id`; there is no row where it is for the ordinary way to tell.
+
+    That is, unless the caller is signed in yet and sees the job, its client is available, and `key` is a new one.
+    """
+    client = aliased(Account)
+    lots = (
+        func.array_agg(aggregate_order_by(column, Lot.id)).label(f"lots_{name}")
+        for name, column in {
+            "id": Lot.id,
+            "expires_at": Lot.expires_at,
+            "remaining": Lot.remaining,
+            "purse_id": Lot.purse_id,
+        }.items()
+    )
+    hers = select(*lots).where(Lot.account_id == VIEWER, Lot.expires_at > NOW, Lot.remaining > 0).subquery()
+    spent = select(LedgerAccount.id).where(
+        LedgerAccount.kind == SPENT.name, LedgerAccount.owner_id.is_(None), LedgerAccount.currency == CURRENCY
+    )
+    invited = exists().where(Invitation.job_id == Job.id, Invitation.freelancer_id == VIEWER)
+    used = exists().where(IdempotencyKey.account_id == VIEWER, IdempotencyKey.key == bindparam("key", type_=Text()))
+    query = (
+        select(
+            *_COLUMNS,
+            literal_column("jobs.xmin::text").label("mark"),
+            invited.correlate(Job).label("is_invited"),
+            *hers.columns,
+            spent.scalar_subquery().label("spent_id"),
+        )
+        .select_from(Job)
+        .join(client, client.id == Job.client_id)
+        .join(hers, true())
+        .where(Job.id == bindparam("job_id", type_=Uuid()), Job.seen_by(audience), client.suspended_at.is_(None))
+        .where(~used, IS_STILL_SIGNED_IN)
+    )
+    return written(query)
+
+
+def read(found: Record) -> Terms:
+    """Read what was found."""
+    job = Job(**{name: kind(found[name]) if kind and found[name] else found[name] for name, kind in _KINDS.items()})
+    lots = zip(*(found[f"lots_{name}"] or () for name in ("id", "expires_at", "remaining", "purse_id")), strict=True)
+    spent = LedgerAccount(id=found["spent_id"], currency=CURRENCY) if found["spent_id"] else None
+    return Terms(job, found["mark"], found["is_invited"], [_lot(*said) for said in lots], spent)
+
+
+def _lot(lot_id: Any, expires_at: datetime, remaining: int, purse_id: Any) -> Lot:
+    purse = LedgerAccount(id=purse_id, kind=LOT.name, owner_id=lot_id, currency=CURRENCY)
+    lot = Lot(id=lot_id, expires_at=expires_at, remaining=remaining, purse_id=purse_id)
+    set_committed_value(lot, "purse", purse)
+    return lot
+
+
+# What is written.
+
+
+CLAIMED = "EXISTS (SELECT FROM claimed)"
+ATTACHED = (Proposal, ProposalMilestone, ProposalAttachment)
+BARE = (Proposal, ProposalMilestone)
+"""What an offer is made of, with or without attachments."""
+
+_DIALECT = PGDialect()  # type: ignore[no-untyped-call]
+_POSTING = ", ".join(
+    f":posting_{name}::text::{bound.type.compile(_DIALECT)}"
+    for name, bound in loaders.ledger.POST.compile().binds.items()
+)
+
+
+def _inserted(model: type[Base], condition: str = CLAIMED) -> str:
+    """Write rows of a model, given as JSON: an array for each column would take longer to send than to write."""
+    table = model.__tablename__
+    return f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, :{table}) WHERE {condition}"
+
+
+# The job first, then the lots, then the key, then what is written, and the heads of the streams last, as everywhere.
+_HELD = """
+WITH seen AS (
+    SELECT * FROM json_to_recordset(:lots) AS seen (id uuid, remaining bigint, part bigint)
+), job AS (
+    SELECT id FROM jobs WHERE id = :job_id AND xmin::text = :mark FOR SHARE
+), held AS (
+    SELECT id FROM lots WHERE EXISTS (SELECT FROM job) AND id = ANY (ARRAY(SELECT id FROM seen))
+    AND EXISTS (SELECT FROM seen WHERE (seen.id, seen.remaining) = (lots.id, lots.remaining))
+    ORDER BY id FOR NO KEY UPDATE
+)"""
+_ARE_AS_THEY_WERE = "EXISTS (SELECT FROM job) AND (SELECT count(*) FROM held) = (SELECT count(*) FROM seen)"
+
+_PAID = f""", posted AS (
+    SELECT ledger_post({_POSTING}) FROM claimed
+), noted AS (
+    {_inserted(Movement)}
+), spent AS (
+    UPDATE lots SET remaining = lots.remaining + seen.part FROM seen WHERE lots.id = seen.id AND {CLAIMED}
+)"""
+
+
+@cache
+def _offer(parts: tuple[type[Base], ...], *, is_paid: bool) -> Statement:
+    claimed = f"{_inserted(IdempotencyKey, _ARE_AS_THEY_WERE)} ON CONFLICT DO NOTHING RETURNING key"
+    kept = "".join(f", {model.__tablename__}_kept AS ({_inserted(model)})" for model in parts)
+    heads = HEADS.format(
+        grown="json_to_recordset(:heads) AS grown (stream text, more bigint)",
+        only_if=f"{CLAIMED} AND (SELECT count(*) FROM posted) = 1" if is_paid else CLAIMED,
+    )
+    events = EVENTS.format(told="json_populate_recordset(NULL::events, :events) AS told")
+    return numbered(
+        f"{_HELD}, claimed AS ({claimed}){kept}{_PAID if is_paid else ''}, heads AS ({heads}), told AS ({events})"
+        ' SELECT array_agg(sequence ORDER BY stream COLLATE "C") FROM heads'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """All that is to be written of an offer that was made on some terms."""
+
+    terms: Terms
+    once: Once
+    rows: Sequence[Base]
+    """The proposal and its parts, its attachments last."""
+    spending: Moving | None
+    events: Sequence[Event]
+    at: datetime
+
+    @property
+    def statement(self) -> Statement:
+        """What writes it.
+
+        Its value is the number of the last event of each stream, in the order of their names; or null, if anything is
+        not as the terms say, or the key is used up: then nothing is written.
+        """
+        return _offer(self._models, is_paid=self.spending is not None)
+
+    @property
+    def _models(self) -> tuple[type[Base], ...]:
+        return ATTACHED if isinstance(self.rows[-1], ProposalAttachment) else BARE
+
+    def bound(self) -> dict[str, Any]:
+        """What is bound to it."""
+        counts, later = counted(self.events)
+        key = {name: getattr(self.once, name) for name in ("account_id", "key", "fingerprint", "subject_id")}
+        found = {
+            "job_id": self.terms.job.id,
+            "mark": self.terms.mark,
+            "idempotency_keys": _json([key | {"used_at": self.at}]),
+            "heads": _json([{"stream": stream, "more": more} for stream, more in counts.items()]),
+            "events": _json([_row(one) | {"sequence": after} for one, after in zip(self.events, later, strict=True)]),
+        }
+        for model in self._models:
+            found[model.__tablename__] = _json([_row(row) for row in self.rows if isinstance(row, model)])
+        return found | self._paid()
+
+    def _paid(self) -> dict[str, Any]:
+        if self.spending is None:
+            return {"lots": "[]"}
+        journal = self.spending.journal
+        parts = {entry.account_id: entry.amount for entry in journal.entries}
+        spent = [lot for lot in self.terms.lots if lot.purse_id in parts]
+        lots = [{"id": lot.id, "remaining": lot.remaining, "part": parts[lot.purse_id]} for lot in spent]
+        posting = {f"posting_{name}": _array(given) for name, given in loaders.ledger.posting(journal).items()}
+        return posting | {"lots": _json(lots), Movement.__tablename__: _json([_row(self.spending.movement)])}
+
+
+def _row(row: Base) -> dict[str, Any]:
+    """A new row as its table has it."""
+    return {name: value for name, value in vars(row).items() if name != "_sa_instance_state"}
+
+
+def _json(value: Any) -> str:
+    # The ids that asyncpg reads are of a kind of its own.
+    return orjson.dumps(value, default=str).decode()
+
+
+def _array(values: Any) -> str:
+    """Write ids, numbers, moments and names of ours as Postgres writes an array of them."""
+    return f"{{{','.join('NULL' if value is None else str(value).replace(' ', 'T') for value in values)}}}"

@@ -1,0 +1,350 @@
+"""An offer of somebody who is remembered is written by one statement; it is the offer that it would be otherwise."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import asyncpg
+import httpx
+import orjson
+import pytest
+import sqlalchemy as sa
+
+import loaders.audit
+import loaders.ledger
+import resolvers.jobs
+import schema.root
+from models.accounts import Account, Role, Session
+from models.activity import EventKind
+from models.config import Config
+from models.jobs import Job
+from ops.database import Pens
+from ops.transport import GraphQLApp
+from tests import make
+
+SUBMIT = """mutation ($input: SubmitProposalInput!) { submitProposal(input: $input) {
+    __typename
+    ... on Proposal { state connectsCost coverLetter duration bid { amount currency } version isShortlisted
+        milestones { position description amount { amount } dueOn } attachments { name url }
+        job { id } freelancer { fullName } }
+    ... on Refused { code message field problems { field message } } } }"""
+WORDS = {
+    "coverLetter": "  I have done this before. ",
+    "duration": "LESS_THAN_A_MONTH",
+    "bid": {"amount": "1000.00"},
+    "milestones": [
+        {"description": "Design", "amount": {"amount": "300.00"}, "dueOn": "2099-12-31"},
+        {"description": 'Build "it", \\ and {all}', "amount": {"amount": "700.00"}},
+    ],
+    "attachments": [{"name": "Before, after", "url": "https://example.org/a,b"}],
+}
+WRITTEN = """
+select p.cover_letter, p.duration, p.bid_cents, p.currency, p.connects_cost, p.state, p.shortlisted, p.archived,
+    p.reason, p.decided_at, p.version, p.freelancer_id, p.submitted_at is not null as is_submitted,
+    (select json_agg((m.position, m.description, m.amount_cents, m.currency, m.due_on) order by m.position)
+        from proposal_milestones m where m.proposal_id = p.id) as milestones,
+    (select json_agg((a.position, a.name, a.url, a.upload_id)) from proposal_attachments a where a.proposal_id = p.id)
+        as attachments,
+    (select json_agg((e.stream ~ '^job', e.kind, e.subject, e.actor_id, e.at = p.submitted_at) order by e.stream)
+        from events e where e.subject_id = p.id) as events,
+    (select json_agg((m.kind, m.amount, m.account_id, m.lot_id, m.at = p.submitted_at))
+        from connects_movements m where m.proposal_id = p.id) as movements,
+    (select json_agg((j.kind, j.subject, j.legs, j.at = p.submitted_at, e.position, e.account_id, e.amount)
+        order by e.position) from journals j join entries e on e.journal_id = j.id where j.subject_id = p.id)
+        as journals,
+    (select json_agg((k.account_id, k.used_at = p.submitted_at)) from idempotency_keys k where k.subject_id = p.id)
+        as keys
+from proposals p where p.job_id = :job_id
+"""
+
+
+class Site:
+    """A server, and a freelancer who is signed in there and remembered."""
+
+    def __init__(self, house, app, client, freelancer, session, token):
+        self.house, self.app, self.client = house, app, client
+        self.freelancer, self.session, self.token = freelancer, session, token
+        self.deeds = 0
+
+    async def post(self, query: str, **variables):
+        answer = await self.client.post(
+            "/graphql",
+            json={"query": query, "variables": variables},
+            headers={"authorization": f"Bearer {self.token}"},
+        )
+        return answer.json()
+
+    async def submit(self, job: Job, key: str | None = None, **words):
+        said = WORDS | {"jobId": f"job_{job.id.hex}", "idempotencyKey": key or make.key()} | words
+        return await self.post(SUBMIT, input=said)
+
+    async def submit_the_long_way(self, job: Job, key: str | None = None, **words):
+        self.house.guests.clear()
+        return await self.submit(job, key, **words)
+
+    async def change(self, statement) -> None:
+        async with self.house.database.writing.begin() as work:
+            await work.execute(statement)
+
+    async def written(self, job: Job):
+        async with self.house.database.reading() as session:
+            rows = await session.execute(sa.text(WRITTEN), {"job_id": job.id})
+            return [row._asdict() for row in rows]
+
+    async def must_be_right(self) -> None:
+        async with self.house.database.reading() as session:
+            assert (await loaders.audit.audit(session)).wrong is None
+
+
+@pytest.fixture
+async def site(house, keep, people, monkeypatch):
+    freelancer = people.freelancer
+    await make.connects(house, freelancer, size=100)
+    session = await keep(Session.begin(freelancer, address="", agent="", at=house.clock.wall(), config=Config()))
+    token = house.keys.issue(freelancer, session, at=house.clock.wall(), seconds=900)
+    app = GraphQLApp(
+        schema.root.build(),
+        context_for=house.context_for,
+        recall=house.recall,
+        recall_to_write=house.recall_to_write,
+    )
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://workup.test")
+    there = Site(house, app, client, freelancer, session, token)
+    do = Pens.do
+
+    async def counted(self, text, arguments):
+        found = await do(self, text, arguments)
+        there.deeds += found is not None
+        return found
+
+    monkeypatch.setattr(Pens, "do", counted)
+    async with client:
+        # From now on she is remembered.
+        await there.post("{ viewer { account { id } } }")
+        yield there
+
+
+@pytest.fixture
+async def job(keep, people):
+    return await keep(make.job(people.client))
+
+
+async def test_it_is_the_same_offer_both_ways(site, keep, people, job):
+    other = await keep(make.job(people.client))
+
+    short = await site.submit(job)
+    assert site.deeds == 1
+    long = await site.submit_the_long_way(other)
+    assert site.deeds == 1
+
+    assert short["data"]["submitProposal"].pop("job") == {"id": f"job_{job.id.hex}"}
+    assert long["data"]["submitProposal"].pop("job") == {"id": f"job_{other.id.hex}"}
+    assert short == long
+    assert short["data"]["submitProposal"]["connectsCost"] == job.connects_cost > 0
+    assert await site.written(job) == await site.written(other)
+    await site.must_be_right()
+
+
+async def test_it_is_heard_by_all_who_follow(site, job, people, hears, told):
+    async with hears(f"job:{job.id.hex}", f"account:{people.client.id.hex}", f"wallet:{site.freelancer.id.hex}"):
+        await site.submit(job)
+    assert site.deeds == 1
+
+    assert (await told())[f"job:{job.id.hex}"] == [EventKind.PROPOSAL_SUBMITTED]
+
+
+async def test_who_is_invited_pays_nothing(site, keep, job):
+    await keep(make.invitation(job, site.freelancer))
+
+    answer = await site.submit(job)
+
+    assert site.deeds == 1
+    assert answer["data"]["submitProposal"]["connectsCost"] == 0
+    (written,) = await site.written(job)
+    assert (written["movements"], written["journals"]) == (None, None)
+
+
+async def test_what_expires_soonest_is_spent_first_and_over_several_lots(site, house, job):
+    await site.change(sa.text("update jobs set connects_cost = 16"))
+    first, second = [
+        (await make.connects(house, site.freelancer, size=size, expires_at=house.clock() + timedelta(days=1)))[0]
+        for size in (5, 7)
+    ]
+
+    await site.submit(job)
+
+    assert site.deeds == 1
+    async with house.database.reading() as session:
+        left = dict((await session.execute(sa.text("select id, remaining from lots"))).all())
+    assert (left.pop(first.id), left.pop(second.id), list(left.values())) == (0, 0, [96])
+    await site.must_be_right()
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "code"),
+    [
+        ("update jobs set state = 'CLOSED'", {}, "JOB_NOT_OPEN"),
+        ("update jobs set state = 'DRAFT'", {}, "NOT_FOUND"),
+        ("update jobs set expires_at = now()", {}, "JOB_NOT_OPEN"),
+        ("update jobs set connects_cost = 16", {"connectsCost": 15}, "CONNECTS_COST_CHANGED"),
+        ("update accounts set suspended_at = now() where roles = '{CLIENT}'", {}, "PARTY_UNAVAILABLE"),
+        ("update lots set expires_at = now() + interval '1 second', issued_at = now()", {}, None),
+        ("", {"coverLetter": " "}, "BAD_USER_INPUT"),
+        ("", {"bid": {"amount": "999.00"}}, "BAD_USER_INPUT"),
+        ("", {"bid": {"amount": "NaN"}}, "BAD_USER_INPUT"),
+        ("", {"idempotencyKey": ""}, "BAD_USER_INPUT"),
+        ("", {"attachments": [{"name": "x", "uploadId": "upload_" + "0" * 32}]}, None),
+    ],
+)
+async def test_whatever_is_refused_is_refused_in_the_same_words(site, job, change, words, code):
+    if change:
+        await site.change(sa.text(change))
+
+    short = await site.submit(job, **words)
+    long = await site.submit_the_long_way(job, **words)
+
+    if code:
+        assert short["data"]["submitProposal"]["code"] == code
+        assert short == long
+        assert site.deeds == 0
+    assert len(await site.written(job)) == (site.deeds or 0)
+
+
+async def test_a_second_offer_on_a_job_is_refused(site, job):
+    await site.submit(job)
+
+    again = await site.submit(job)
+
+    assert again["data"]["submitProposal"]["code"] == "ALREADY_PROPOSED"
+    assert len(await site.written(job)) == 1
+    await site.must_be_right()
+
+
+async def test_who_has_not_enough_connects_is_told(site, job):
+    await site.change(sa.text("update jobs set connects_cost = 101"))
+
+    assert (await site.submit(job))["data"]["submitProposal"]["code"] == "NOT_ENOUGH_CONNECTS"
+
+
+async def test_a_key_is_good_for_one_offer(site, keep, people, job):
+    other = await keep(make.job(people.client))
+    first = await site.submit(job, "mine")
+
+    again = await site.submit(job, "mine")
+    reused = await site.submit(other, "mine")
+
+    assert again == first | {"extensions": {"replayed": ["mine"]}}
+    assert reused["data"]["submitProposal"]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert site.deeds == 1
+    await site.must_be_right()
+
+
+async def test_one_key_twenty_times_at_once_is_one_offer(site, job):
+    answers = await asyncio.gather(*(site.submit(job, "mine") for _ in range(20)))
+
+    assert {orjson.dumps(answer["data"]) for answer in answers} == {orjson.dumps(answers[0]["data"])}
+    assert sum("extensions" in answer for answer in answers) == 19
+    assert len(await site.written(job)) == 1
+    await site.must_be_right()
+
+
+async def test_as_many_offers_at_once_are_paid_for_as_there_are_connects_for(site, keep, people):
+    jobs = await keep(*(make.job(people.client) for _ in range(30)))
+    await site.change(sa.text("update jobs set connects_cost = 8"))
+
+    answers = await asyncio.gather(*map(site.submit, jobs))
+
+    said = Counter(answer["data"]["submitProposal"].get("code", "made") for answer in answers)
+    assert said == {"made": 12, "NOT_ENOUGH_CONNECTS": 18}
+    assert site.deeds > 0
+    await site.must_be_right()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda site: sa.update(Session).values(ended_at=site.house.clock.wall()),
+        lambda site: sa.update(Account).values(suspended_at=site.house.clock.wall()),
+        lambda _: sa.delete(Session),
+    ],
+    ids=["signed out", "suspended", "forgotten"],
+)
+async def test_whose_session_ended_does_nothing(site, job, end):
+    await site.change(end(site))
+
+    (error,) = (await site.submit(job))["errors"]
+
+    assert error["extensions"]["code"] == "UNAUTHENTICATED"
+    assert await site.written(job) == []
+
+
+async def test_who_is_no_freelancer_any_more_is_refused(site, job):
+    await site.change(sa.update(Account).where(Account.id == site.freelancer.id).values(roles=[Role.CLIENT.value]))
+
+    answer = await site.submit(job)
+
+    assert "Refused" in str(answer) or "errors" in answer
+    assert await site.written(job) == []
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Let something happen between the two statements."""
+
+    def happen(deed):
+        do = Pens.do
+
+        async def later(self, text, arguments):
+            await deed()
+            return await do(self, text, arguments)
+
+        monkeypatch.setattr(Pens, "do", later)
+
+    return happen
+
+
+async def test_a_job_that_is_closed_meanwhile_gets_no_offer(site, as_, people, job, meanwhile):
+    meanwhile(lambda: resolvers.jobs.close(as_(people.client), job_id=job.id))
+
+    answer = await site.submit(job)
+
+    assert answer["data"]["submitProposal"]["code"] == "JOB_NOT_OPEN"
+    assert await site.written(job) == []
+    await site.must_be_right()
+
+
+async def test_connects_that_are_spent_meanwhile_are_not_spent_again(site, keep, people, job, meanwhile):
+    other = await keep(make.job(people.client))
+    await site.change(sa.text("update jobs set connects_cost = 60"))
+    asked = []
+
+    async def spent():
+        if not asked:
+            asked.append(1)
+            await site.submit_the_long_way(other)
+
+    meanwhile(spent)
+
+    answer = await site.submit(job)
+
+    assert answer["data"]["submitProposal"]["code"] == "NOT_ENOUGH_CONNECTS"
+    await site.must_be_right()
+
+
+async def test_whether_it_was_kept_is_not_guessed(site, job, monkeypatch):
+    do = Pens._ask
+
+    async def lost(self, line, text, arguments, *, keep):
+        found = await do(self, line, text, arguments, keep=keep)
+        if "claimed" in text:
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        return found
+
+    monkeypatch.setattr(Pens, "_ask", lost)
+    answer = await site.submit(job, "mine")
+    monkeypatch.setattr(Pens, "_ask", do)
+
+    assert "OUTCOME_UNKNOWN" in str(answer)
+    again = await site.submit(job, "mine")
+    assert again["extensions"] == {"replayed": ["mine"]}
+    assert len(await site.written(job)) == 1
