@@ -110,7 +110,7 @@ def _lot(lot_id: Any, expires_at: datetime, remaining: int, purse_id: Any) -> Lo
 # What is written.
 
 
-CLAIMED = "EXISTS (SELECT FROM claimed)"
+SURE = "(SELECT sure FROM checked) = 1"
 ATTACHED = (Proposal, ProposalMilestone, ProposalAttachment)
 BARE = (Proposal, ProposalMilestone)
 """What an offer is made of, with or without attachments."""
@@ -122,45 +122,49 @@ _POSTING = ", ".join(
 )
 
 
-def _inserted(model: type[Base], condition: str = CLAIMED) -> str:
+def _inserted(model: type[Base], condition: str = SURE) -> str:
     """Write rows of a model, given as JSON: an array for each column would take longer to send than to write."""
     table = model.__tablename__
     return f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, :{table}) WHERE {condition}"
 
 
-# The job first, then the lots, then the key, then what is written, and the heads of the streams last, as everywhere.
-_HELD = """
+# The key first, then the job, then the lots, and the heads of the streams last, as everywhere. What is not as it was
+# divides by zero, which takes the key back with everything else.
+_HELD = f"""
 WITH seen AS (
     SELECT * FROM json_to_recordset(:lots) AS seen (id uuid, remaining bigint, part bigint)
+), claimed AS (
+    {_inserted(IdempotencyKey, "true")} ON CONFLICT DO NOTHING RETURNING key
 ), job AS (
-    SELECT id FROM jobs WHERE id = :job_id AND xmin::text = :mark FOR SHARE
+    SELECT id FROM jobs WHERE EXISTS (SELECT FROM claimed) AND id = :job_id AND xmin::text = :mark FOR SHARE
 ), held AS (
     SELECT id FROM lots WHERE EXISTS (SELECT FROM job) AND id = ANY (ARRAY(SELECT id FROM seen))
     AND EXISTS (SELECT FROM seen WHERE (seen.id, seen.remaining) = (lots.id, lots.remaining))
     ORDER BY id FOR NO KEY UPDATE
+), checked AS MATERIALIZED (
+    SELECT 1 / CASE WHEN EXISTS (SELECT FROM job) AND (SELECT count(*) FROM held) = (SELECT count(*) FROM seen)
+        THEN 1 ELSE 0 END AS sure FROM claimed
 )"""
-_ARE_AS_THEY_WERE = "EXISTS (SELECT FROM job) AND (SELECT count(*) FROM held) = (SELECT count(*) FROM seen)"
 
 _PAID = f""", posted AS (
-    SELECT ledger_post({_POSTING}) FROM claimed
+    SELECT ledger_post({_POSTING}) FROM checked WHERE sure = 1
 ), noted AS (
     {_inserted(Movement)}
 ), spent AS (
-    UPDATE lots SET remaining = lots.remaining + seen.part FROM seen WHERE lots.id = seen.id AND {CLAIMED}
+    UPDATE lots SET remaining = lots.remaining + seen.part FROM seen WHERE lots.id = seen.id AND {SURE}
 )"""
 
 
 @cache
 def _offer(parts: tuple[type[Base], ...], *, is_paid: bool) -> Statement:
-    claimed = f"{_inserted(IdempotencyKey, _ARE_AS_THEY_WERE)} ON CONFLICT DO NOTHING RETURNING key"
     kept = "".join(f", {model.__tablename__}_kept AS ({_inserted(model)})" for model in parts)
     heads = HEADS.format(
         grown="json_to_recordset(:heads) AS grown (stream text, more bigint)",
-        only_if=f"{CLAIMED} AND (SELECT count(*) FROM posted) = 1" if is_paid else CLAIMED,
+        only_if=f"{SURE} AND (SELECT count(*) FROM posted) = 1" if is_paid else SURE,
     )
     events = EVENTS.format(told="json_populate_recordset(NULL::events, :events) AS told")
     return numbered(
-        f"{_HELD}, claimed AS ({claimed}){kept}{_PAID if is_paid else ''}, heads AS ({heads}), told AS ({events})"
+        f"{_HELD}{kept}{_PAID if is_paid else ''}, heads AS ({heads}), told AS ({events})"
         ' SELECT array_agg(sequence ORDER BY stream COLLATE "C") FROM heads'
     )
 
@@ -181,8 +185,8 @@ class Offer:
     def statement(self) -> Statement:
         """What writes it.
 
-        Its value is the number of the last event of each stream, in the order of their names; or null, if anything is
-        not as the terms say, or the key is used up: then nothing is written.
+        Its value is the number of the last event of each stream, in the order of their names; or null, if the key is
+        used up. If anything is not as the terms say, it fails, and nothing is written.
         """
         return _offer(self._models, is_paid=self.spending is not None)
 

@@ -354,3 +354,13 @@ async def test_whether_it_was_kept_is_not_guessed(site, job, monkeypatch):
     again = await site.submit(job, "mine")
     assert again["extensions"] == {"replayed": ["mine"]}
     assert len(await site.written(job)) == 1
+
+
+async def test_both_ways_at_once_with_one_key_make_one_offer_and_nobody_is_turned_away(site, job):
+    both = [site.submit(job, "mine") if turn % 2 else site.submit_the_long_way(job, "mine") for turn in range(20)]
+
+    answers = await asyncio.gather(*both)
+
+    assert {orjson.dumps(answer["data"]) for answer in answers} == {orjson.dumps(answers[0]["data"])}
+    assert len(await site.written(job)) == 1
+    await site.must_be_right()
