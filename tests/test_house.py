@@ -34,9 +34,9 @@ NOUNS = {
     "scaling",
 }
 TOOLS = {
-    "schema": {"root", "edges", "errors", "scalars", "limits", "plans"},
+    "schema": {"root", "edges", "errors", "scalars", "inputs", "limits", "plans"},
     "resolvers": {"context", "hub", "provider"},
-    "loaders": {"batch", "compile", "pages", "together", "work"},
+    "loaders": {"batch", "compile", "offering", "pages", "together", "work"},
     "media": {
         *("answers", "counter", "depot", "forms", "kinds", "placeholders", "server", "shelf", "storage", "tickets"),
         *("workbench", "workshop", "paper", "press", "printer"),
