@@ -20,7 +20,6 @@ from loaders.work import UnitOfWork
 from models.activity import Event, EventKind, account_stream, contract_stream, event, job_stream, proposal_stream
 from models.connects import Moving, spend
 from models.contracts import Contract, Milestone
-from models.errors import Refusal
 from models.idempotency import Once
 from models.jobs import Job
 from models.media import UploadGroup
@@ -61,7 +60,7 @@ async def _submit_at_once(
 ) -> Proposal:
     """The same by two statements, and one of them sees whether she who is remembered is signed in yet.
 
-    Nothing is refused here: whatever is not as it should be, the ordinary way says in its words.
+    What the rules refuse here they would have refused then: whoever used the key before would have been seen.
     """
     me, now = ctx.me, ctx.now()
     asked = loaders.offering.terms_for(me.audience)
@@ -70,12 +69,9 @@ async def _submit_at_once(
     if found is None or words.upload_ids:
         raise LongWay
     terms = loaders.offering.read(found)
-    try:
-        proposal = Proposal.submit(terms.job, me, words, at=now, invited=terms.is_invited, agreed=agreed_cost)
-        proposal.id = once.subject_id
-        spending = _spending(proposal, terms)
-    except Refusal:
-        raise LongWay from None
+    proposal = Proposal.submit(terms.job, me, words, at=now, invited=terms.is_invited, agreed=agreed_cost)
+    proposal.id = once.subject_id
+    spending = _spending(proposal, terms)
     events = _news(ctx, proposal, EventKind.PROPOSAL_SUBMITTED, terms.job.client_id)
     if spending:
         events += resolvers.payments.wallet_news(ctx, me.id)
