@@ -103,12 +103,20 @@ class Lines:
 
     async def row(self, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
         """Ask for one row, as soon as a line is free."""
-        line = self._idle.pop() if self._idle else await self._another()
+        line = await self._take()
         try:
             return await self._ask(line, text, arguments, keep=keep)
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise Busy from error
         finally:
+            self._give_back(line)
+
+    async def _take(self) -> Line:
+        """Have a line that is open, as soon as one is free; one may have been cut while nobody used it."""
+        while True:
+            line = self._idle.pop() if self._idle else await self._another()
+            if not line.connection.is_closed():
+                return line
             self._give_back(line)
 
     async def _ask(self, line: Line, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
@@ -206,7 +214,7 @@ class Pens(Lines):
     async def do(self, text: str, arguments: Sequence[Any]) -> Any:
         """Run one, and give its single value."""
         try:
-            pen = self._idle.pop() if self._idle else await self._another()
+            pen = await self._take()
         except OSError:
             raise LongWay from None
         try:
