@@ -10,8 +10,10 @@ from tests.schema.authors import edge_of
 AROUND_PAGES = ("Connection", "Edge")
 """How the types end that stand around the rows of every page; the plan of a page knows them."""
 
+PARTS = "parts of values that are declared as a whole"
+
 UNDECLARED: dict[str, dict[str, str]] = {
-    "parts of values that are declared as a whole": {
+    PARTS: {
         "Money": "amount currency",
         "PageInfo": "hasNextPage hasPreviousPage startCursor endCursor",
         "Clock": "now aheadSeconds isSandbox",

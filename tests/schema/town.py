@@ -47,8 +47,10 @@ class Town:
     now: datetime
     figures: Figures = field(default_factory=Figures)
     """What the cases were like that were asked so far."""
+    declared: int = 0
+    """How many of them were right, and about what is declared throughout."""
     compiled: int = 0
-    """How many of them were answered by one statement each."""
+    """How many of those were answered by one statement each."""
 
     def case(self, number: int) -> Case:
         """The case of this number."""
