@@ -6,6 +6,7 @@ life of the process, and ask it for all keys of a request's level together: the 
 shape of a query, never on the number of rows.
 """
 
+import asyncio
 import functools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
@@ -329,4 +330,5 @@ class Loaders:
                 return [found.get(key) for key in keys]
 
             self._made[name] = DataLoader(load_fn=load, max_batch_size=KEYS_MAX)
-        return await self._made[name].load(key)
+        # Whoever is cancelled, because something beside her went wrong, takes the answer from nobody else.
+        return await asyncio.shield(self._made[name].load(key))
