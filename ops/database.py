@@ -213,6 +213,8 @@ class Pens(Lines):
 
     async def do(self, text: str, arguments: Sequence[Any]) -> Any:
         """Run one, and give its single value."""
+        if not self._most:
+            raise LongWay
         try:
             pen = await self._take()
         except OSError:
@@ -259,8 +261,8 @@ class Database:
     def at(cls, url: str, *, connections: int, role: str = "none") -> "Database":
         """Open a pool of up to so many connections, when they are first needed, which work as this role.
 
-        Half of them are lines, a quarter are pens; there is one of each kind at least. The role `none` is whoever the
-        URL names.
+        Half of them are lines, an eighth are pens, the others sessions; there is a line and a session at least. The
+        role `none` is whoever the URL names.
         """
         options: dict[str, Any] = {"timeout": CHECKOUT_SECONDS, "command_timeout": SILENCE_SECONDS}
         settings = SERVER_SETTINGS | {"role": role}
@@ -329,4 +331,4 @@ def _lines(connections: int) -> int:
 
 
 def _pens(connections: int) -> int:
-    return max(1, connections // 4)
+    return connections // 8
