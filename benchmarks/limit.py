@@ -24,7 +24,7 @@ from ops.database import SERVER_SETTINGS
 CONNECTIONS = 10
 """As many as our server reads through unless it is told otherwise."""
 
-SETTINGS = SERVER_SETTINGS | {"plan_cache_mode": "force_generic_plan", "jit": "off"}
+SETTINGS = SERVER_SETTINGS | {"plan_cache_mode": "force_generic_plan", "jit": "off", "enable_seqscan": "off"}
 """To plan or to translate such a statement again would take longer than to run it."""
 
 INTROSPECTION = "BENCHMARK_INTROSPECTION"

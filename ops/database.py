@@ -288,7 +288,8 @@ class Database:
             async_sessionmaker(bare, expire_on_commit=False),
             async_sessionmaker(engine, class_=UnitOfWork, expire_on_commit=False),
             Lines(partial(connect, default_transaction_read_only="on"), _lines(connections)),
-            Pens(connect, _pens(connections)),
+            # Plans made when a table was small are kept, those of foreign keys too, which nobody else sees to.
+            Pens(partial(connect, enable_seqscan="off"), _pens(connections)),
         )
 
     @property
