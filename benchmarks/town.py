@@ -117,7 +117,7 @@ from contracts contract join proposal_milestones part on part.proposal_id = cont
 
 @dataclass(frozen=True)
 class Town:
-    """How large it is; the issue of the day is 10 000 accounts."""
+    """How large it is: 20,000 jobs come with 10,000 accounts."""
 
     jobs: int
 
