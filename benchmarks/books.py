@@ -234,7 +234,7 @@ async def settle(url: str, entries: int) -> None:
     line = await asyncpg.connect(url.replace("+asyncpg", ""))
     for step in (FIRST, CONNECTS, MONEY, LEDGER, MARKET):
         for name, value in many.items():
-            step = step.replace(f"{{{name}}}", str(value))  # noqa: PLW2901
+            step = step.replace(f"{{{name}}}", str(value))  # noqa: PLW2901 - the same step, filled in
         await line.execute(step)
     await line.close()
 

@@ -47,6 +47,7 @@ SETTLE_SECONDS = 11
 async def opened(stack: AsyncExitStack, server: Server, token: str, job: str) -> ClientConnection:
     """A window that follows the job."""
     url = f"ws://127.0.0.1:{server.port}/graphql"
+    # A subprotocol is a plain text here, as the library takes it and its types do not say.
     socket = await stack.enter_async_context(connect(url, subprotocols=["graphql-transport-ws"]))  # type: ignore[list-item]
     await socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
     assert json.loads(await socket.recv())["type"] == "connection_ack"
