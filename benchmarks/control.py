@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ class Load:
     async def _read(self, server: Server) -> None:
         while True:
             for text in (JOBS, ME):
-                await self._count(server, lambda text=text: self.client.ask(server.url, text))
+                await self._count(server, partial(self.client.ask, server.url, text))
 
     async def _write(self, server: Server) -> None:
         words = {
@@ -221,13 +222,11 @@ class Load:
         }
         shown = "__typename ... on Job { id } ... on Refused { code message }"
         while True:
-            made = await self._count(server, lambda: self.client.do(server.url, "createJob", shown, **words))
+            made = await self._count(server, partial(self.client.do, server.url, "createJob", shown, **words))
             for name in ("publishJob", "closeJob"):
                 if "id" in made:
                     job_id = made["id"]
-                    made = await self._count(
-                        server, lambda name=name, job_id=job_id: self.client.do(server.url, name, shown, jobId=job_id)
-                    )
+                    made = await self._count(server, partial(self.client.do, server.url, name, shown, jobId=job_id))
 
     async def _count(self, server: Server, ask: Callable[[], Any]) -> dict[str, Any]:
         """Ask, and note how it went; what was explained when it began or when it ended is no failure."""
@@ -366,7 +365,8 @@ class Trial:
     async def _is_acknowledged(self, message_id: str) -> bool:
         text = "query ($id: ID!) { node(id: $id) { ... on ControlMessage { missing } } }"
         answer = await self.admin.ask(self.servers[-1].url, text, id=message_id)
-        return answer["data"]["node"]["missing"] == []
+        missing: list[str] = answer["data"]["node"]["missing"]
+        return not missing
 
     async def restart_one(self) -> int:
         """Kill a server, want something, start it again; give the version with which it takes traffic."""

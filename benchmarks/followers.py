@@ -17,12 +17,14 @@ from typing import Any
 
 import asyncpg
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from benchmarks.reads import Asker, Server, cpu, running, settled
 from benchmarks.town import OFFERS_POPULAR, Town
 from ops import local, migrate
-from ops.auth import KeyRing, SigningKey
+from ops.auth import KeyRing
 from ops.local import free_port
+from ops.settings import SigningKey
 
 JOB, JOBS = 1, 40
 """Which job is followed, of how many."""
@@ -47,8 +49,7 @@ SETTLE_SECONDS = 11
 async def opened(stack: AsyncExitStack, server: Server, token: str, job: str) -> ClientConnection:
     """A window that follows the job."""
     url = f"ws://127.0.0.1:{server.port}/graphql"
-    # A subprotocol is a plain text here, as the library takes it and its types do not say.
-    socket = await stack.enter_async_context(connect(url, subprotocols=["graphql-transport-ws"]))  # type: ignore[list-item]
+    socket = await stack.enter_async_context(connect(url, subprotocols=[Subprotocol("graphql-transport-ws")]))
     await socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
     assert json.loads(await socket.recv())["type"] == "connection_ack"
     ask = {"query": FOLLOW, "variables": {"jobId": job}}

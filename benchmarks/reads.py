@@ -258,7 +258,7 @@ class Bench:
     def turns(self, make: Make, page: int, seconds: int, rounds: int) -> dict[str, list[Measured]]:
         """Let them take turns, after a short one that only warms up; or once, cold, when there are to be no rounds."""
         found: dict[str, list[Measured]] = {server.name: [] for server in self.servers}
-        for server in self.servers * (rounds > 0):
+        for server in self.servers if rounds else ():
             self.measure(server, make, page, 1)
         for _ in range(max(1, rounds)):
             for server in self.servers:
