@@ -79,6 +79,9 @@ CONTRACTS = """query Contracts($first: Int) { viewer { contracts(first: $first) 
     nodes {
         id title state bid { amount currency } startedAt
         milestones { id position description amount { amount currency } state dueOn }
+        totals {
+            agreed { amount currency } escrowed { amount currency } owed { amount currency } paid { amount currency }
+        }
     }
     pageInfo { hasNextPage }
 } } }"""
@@ -140,7 +143,7 @@ class Asker:
         return self._line(token, "Offers", OFFERS, id=f"job_{self.town.job(job).hex}", first=first)
 
     def contracts(self, first: int) -> str:
-        """One's contracts with their milestones, and how many they are."""
+        """One's contracts with their milestones and what these come to, and how many they are."""
         return self._line(self.token(self._viewer()), "Contracts", CONTRACTS, first=first)
 
     def introspection(self, _: int) -> str:
