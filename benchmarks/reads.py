@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ from graphql import get_introspection_query
 
 from benchmarks import limit
 from benchmarks.load import Said, ask
+from benchmarks.plans import LARGE, Heard, Plans
 from benchmarks.town import POPULAR, Town
 from ops import local, migrate
 from ops.auth import KeyRing
@@ -57,6 +59,8 @@ DIFFERENT = 500
 """How many different requests of each kind are asked in turn."""
 VIEWERS = 50
 """How many people read what is theirs, again and again."""
+LINES_EACH = 4
+"""How many requests of each connection are looked at: how Postgres answers them."""
 WRITES_A_SECOND_MAX = 8_000
 PAGES = (1, 10, 50, 100)
 
@@ -92,10 +96,6 @@ SUBMIT = """mutation Submit($input: SubmitProposalInput!) { submitProposal(input
     }
     ... on Refused { code message field problems { field message } }
 } }"""
-
-STATISTICS_SECONDS = 1.5
-LARGE = 5_000
-"""A table of so many rows is not to be read from end to end."""
 
 EFFECTS = (
     "proposals",
@@ -241,8 +241,9 @@ class Measured:
 class Bench:
     """The servers, the town, and those who ask."""
 
-    def __init__(self, servers: Sequence[Server], postgres: int, asker: Asker, connections: int) -> None:
+    def __init__(self, servers: Sequence[Server], postgres: int, asker: Asker, connections: int, plans: Plans) -> None:
         self.servers, self.postgres, self.asker, self.connections = servers, postgres, asker, connections
+        self.plans = plans
 
     def measure(self, server: Server, make: Make, page: int, seconds: int) -> Measured:
         """Let one server answer one workload."""
@@ -282,6 +283,18 @@ class Bench:
             assert b'"Refused"' not in answers[0][1][:100], answers[0][1]
         return size
 
+    def heard(self, server: Server, make: Make) -> Heard:
+        """Ask one server many things at once, over all its lines to Postgres, and hear what was read for them."""
+        lines = [make(self.asker, 20) for _ in range(self.connections * LINES_EACH)]
+
+        def happen() -> None:
+            with ThreadPoolExecutor(self.connections) as askers:
+                assert all(status == 200 for status, _ in askers.map(server.post, lines))
+
+        heard = self.plans.of(happen)
+        assert heard.plans or make is Asker.introspection, f"{server.name}: Postgres told nothing"
+        return heard
+
 
 def _masked(answer: tuple[int, bytes]) -> tuple[int, bytes]:
     """Leave out what can not be the same: ids and moments of what was written just now."""
@@ -300,19 +313,6 @@ async def _effects(url: str) -> dict[str, int]:
     return found
 
 
-async def _scans(url: str) -> dict[str, int]:
-    line = await asyncpg.connect(url.replace("+asyncpg", ""))
-    # Postgres tells of what it counted a second later.
-    await asyncio.sleep(STATISTICS_SECONDS)
-    rows = await line.fetch("select relname, seq_scan, n_live_tup from pg_stat_user_tables")
-    await line.close()
-    return {row["relname"]: row["seq_scan"] if row["n_live_tup"] >= LARGE else 0 for row in rows}
-
-
-def _more(now: dict[str, int], before: dict[str, int]) -> list[str]:
-    return [f"{name} ({count - before.get(name, 0)})" for name, count in now.items() if count > before.get(name, 0)]
-
-
 def must_leave_the_same(bench: Bench, url: str) -> None:
     """See that each server keeps the same rows for a submitted proposal."""
     left = []
@@ -323,6 +323,23 @@ def must_leave_the_same(bench: Bench, url: str) -> None:
         left.append({name: after[name] - before[name] for name in before})
     assert all(found == left[0] for found in left), left
     print(f"Each submitted proposal leaves {left[0]}.\n")
+
+
+def ours_must_look_up(bench: Bench, wanted: dict[str, Make]) -> None:
+    """Print which large tables are read from end to end for each workload by each server, as the plans say."""
+    found, told, guilty = list[str](), 0, False
+    with bench.plans.told():
+        for name, make in wanted.items():
+            for server in bench.servers:
+                heard = bench.heard(server, make)
+                told += heard.plans
+                if heard.scans:
+                    found.append(f"{name}, {server.name}: {', '.join(heard.tables)}")
+                    guilty |= server.name != "limit"
+    print(f"\nTables of {LARGE:,} rows and more that were read from end to end, in {told:,} plans:")
+    print("\n".join(found) or "none")
+    if guilty:
+        sys.exit("Ours looks for what it should look up.")
 
 
 @contextmanager
@@ -374,6 +391,7 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         migrate.to_head(databases.database_url)
         took = asyncio.run(settled(databases.database_url, town))
         print(f"{town.accounts:,} accounts, {jobs:,} jobs and what belongs to them, settled in {took:.0f} s\n")
+        plans = Plans(databases.database_url, databases.postgres.log)
         introspection = root / "introspection.json"
         introspection.touch()
         told = {
@@ -397,7 +415,8 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         ]
         assert databases.postgres.process is not None
         servers = [server for server in servers if server.name in options.servers.split(",")]
-        yield Bench(servers, databases.postgres.process.pid, asker, options.connections), databases.database_url
+        bench = Bench(servers, databases.postgres.process.pid, asker, options.connections, plans)
+        yield bench, databases.database_url
 
 
 def report(title: str, found: dict[str, list[Measured]]) -> None:
@@ -432,20 +451,18 @@ def run(options: argparse.Namespace) -> None:
         turns = f"{options.rounds} rounds of {options.seconds} s"
         print(f"\n{os.cpu_count()} CPUs, {options.workers} worker(s), {options.connections} connections, {turns}\n")
         print(HEAD)
-        before = asyncio.run(_scans(url))
         for name, make in wanted.items():
             report(name, bench.turns(make, 20, options.seconds, options.rounds))
-        print(
-            f"\nTables read from end to end meanwhile: {', '.join(_more(asyncio.run(_scans(url)), before)) or 'none'}"
-        )
         if options.growth:
             grow(bench, options, wanted)
+        ours_must_look_up(bench, wanted)
     if options.growth:
         with bench_of(options, options.jobs * 10) as (bench, _):
             print(HEAD)
             for name, make in wanted.items():
                 if name != "IntrospectionQuery":
                     report(f"{name}, ten times the rows", bench.turns(make, 20, options.seconds, options.rounds))
+            ours_must_look_up(bench, wanted)
 
 
 def grow(bench: Bench, options: argparse.Namespace, wanted: dict[str, Make]) -> None:
