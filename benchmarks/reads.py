@@ -9,7 +9,8 @@ limit      benchmarks/limit.py: uvicorn, asyncpg, one statement by hand for each
 compiled   our server as it is
 ordinary   our server without the compiled path
 
-Before anything is measured, all three have answered with the same bytes. `--growth` asks for pages of 1, 10, 50 and
+Before anything is measured, all three have answered with the same bytes. In the end Postgres says how it runs what they
+ask it for, and it is an error if ours reads a large table from end to end. `--growth` asks for pages of 1, 10, 50 and
 100 rows, and of a database ten times as large. CPU is that of the processes themselves, from /proc.
 """
 

@@ -107,11 +107,18 @@ select pg_temp.town_id(5, row_number() over (order by proposal.id)), proposal.id
     now(), 1
 from proposals proposal join jobs job on job.id = proposal.job_id where proposal.state = 'ACCEPTED';
 
+-- The first is paid, a cent short; the second is owed, or in every other contract not any more; for the third the
+-- money lies there.
 insert into milestones (id, contract_id, position, description, amount_cents, gross_cents, escrow_cents, currency,
-    due_on, state, version)
-select gen_random_uuid(), contract.id, part.position, part.description, part.amount_cents,
-    part.amount_cents + part.amount_cents * 3 / 100, 0, 'USD', part.due_on, 'OPEN', 1
-from contracts contract join proposal_milestones part on part.proposal_id = contract.proposal_id;
+    due_on, state, accepted_cents, accepted_at, paid_at, waived_at, version)
+select gen_random_uuid(), contract.id, part.position, part.description, part.amount_cents, gross_cents,
+    case when part.position = 2 then gross_cents else 0 end, 'USD', part.due_on,
+    (array['PAID', 'ACCEPTED', 'OPEN'])[1 + part.position],
+    case part.position when 0 then part.amount_cents - 1 when 1 then part.amount_cents end,
+    case when part.position < 2 then now() end, case when part.position = 0 then now() end,
+    case when part.position = 1 and contract.bid_cents % 2 = 0 then now() end, 1
+from contracts contract join proposal_milestones part on part.proposal_id = contract.proposal_id,
+    lateral (select part.amount_cents + part.amount_cents * 3 / 100 as gross_cents) as its;
 """
 
 
