@@ -5,16 +5,15 @@ asked about what was read without holding it. The statement that writes holds it
 and writes everything; if anything is another than it was read, it writes nothing, and the ordinary way is to be taken.
 """
 
-import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
+from uuid import UUID
 
 import orjson
-from asyncpg import Record
-from sqlalchemy import Enum, Table, Text, Uuid, bindparam, exists, func, literal_column, select, true
+from sqlalchemy import Column, DateTime, Enum, Table, Text, Uuid, bindparam, exists, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import aliased
@@ -36,9 +35,21 @@ from models.proposals import Proposal, ProposalAttachment, ProposalMilestone
 # What is read.
 
 _COLUMNS = list(cast("Table", Job.__table__).columns)
-_KINDS: dict[str, type[enum.Enum] | None] = {
-    column.key: column.type.enum_class if isinstance(column.type, Enum) else None for column in _COLUMNS
-}
+
+
+def _kind(column: Column[Any]) -> Callable[[Any], Any] | None:
+    """How a value of a column is read from JSON."""
+    match column.type:
+        case Enum(enum_class=kind):
+            return kind
+        case DateTime():
+            return datetime.fromisoformat
+        case Uuid():
+            return UUID
+    return None
+
+
+_KINDS = {column.key: _kind(column) for column in _COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +100,27 @@ def terms_for(audience: Audience) -> Statement:
         .where(Job.id == bindparam("job_id", type_=Uuid()), Job.seen_by(audience), client.suspended_at.is_(None))
         .where(~used, IS_STILL_SIGNED_IN)
     )
-    return written(query)
+    made = written(query)
+    return Statement(f"SELECT row_to_json(terms) FROM ({made.text}) terms", made.parameters)
 
 
-def read(found: Record) -> Terms:
+def read(value: bytes) -> Terms:
     """Read what was found."""
+    found = orjson.loads(value)
     job = Job(**{name: kind(found[name]) if kind and found[name] else found[name] for name, kind in _KINDS.items()})
     lots = zip(*(found[f"lots_{name}"] or () for name in ("id", "expires_at", "remaining", "purse_id")), strict=True)
-    spent = LedgerAccount(id=found["spent_id"], currency=CURRENCY) if found["spent_id"] else None
+    spent = LedgerAccount(id=UUID(found["spent_id"]), currency=CURRENCY) if found["spent_id"] else None
     return Terms(job, found["mark"], found["is_invited"], [_lot(*said) for said in lots], spent)
 
 
-def _lot(lot_id: Any, expires_at: datetime, remaining: int, purse_id: Any) -> Lot:
-    purse = LedgerAccount(id=purse_id, kind=LOT.name, owner_id=lot_id, currency=CURRENCY)
-    lot = Lot(id=lot_id, expires_at=expires_at, remaining=remaining, purse_id=purse_id)
+def _lot(lot_id: str, expires_at: str, remaining: int, purse_id: str) -> Lot:
+    purse = LedgerAccount(id=UUID(purse_id), kind=LOT.name, owner_id=UUID(lot_id), currency=CURRENCY)
+    lot = Lot(
+        id=purse.owner_id,
+        expires_at=datetime.fromisoformat(expires_at),
+        remaining=remaining,
+        purse_id=purse.id,
+    )
     set_committed_value(lot, "purse", purse)
     return lot
 
@@ -165,7 +183,7 @@ def _offer(parts: tuple[type[Base], ...], *, is_paid: bool) -> Statement:
     events = EVENTS.format(told="json_populate_recordset(NULL::events, :events) AS told")
     return numbered(
         f"{_HELD}{kept}{_PAID if is_paid else ''}, heads AS ({heads}), told AS ({events})"
-        ' SELECT array_agg(sequence ORDER BY stream COLLATE "C") FROM heads'
+        ' SELECT json_agg(sequence ORDER BY stream COLLATE "C") FROM heads'
     )
 
 
@@ -185,8 +203,8 @@ class Offer:
     def statement(self) -> Statement:
         """What writes it.
 
-        Its value is the number of the last event of each stream, in the order of their names; or null, if the key is
-        used up. If anything is not as the terms say, it fails, and nothing is written.
+        Its value tells the `numbers` of the last event of each stream, in the order of their names; or it is null, if
+        the key is used up. If anything is not as the terms say, it fails, and nothing is written.
         """
         return _offer(self._models, is_paid=self.spending is not None)
 
@@ -218,6 +236,12 @@ class Offer:
         lots = [{"id": lot.id, "remaining": lot.remaining, "part": parts[lot.purse_id]} for lot in spent]
         posting = {f"posting_{name}": _array(given) for name, given in loaders.ledger.posting(journal).items()}
         return posting | {"lots": _json(lots), Movement.__tablename__: _json([_row(self.spending.movement)])}
+
+
+def numbers(told: bytes) -> list[int]:
+    """Read what an offer's statement tells."""
+    found: list[int] = orjson.loads(told)
+    return found
 
 
 def _row(row: Base) -> dict[str, Any]:

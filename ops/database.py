@@ -3,24 +3,21 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
-from asyncpg.prepared_stmt import PreparedStatement
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from loaders.work import UnitOfWork
 from models.errors import Busy, OutcomeUnknown
+from ops.pipe import SILENCE_SECONDS, Connection, Pipe, bound, forgotten, prepared
 from ops.pool import LivePool
 from resolvers.context import LongWay
 
 CHECKOUT_SECONDS = 5.0
 """How long an operation waits for a connection before it is told to come back later."""
-
-SILENCE_SECONDS = 20.0
-"""How long a database may say nothing; it gives up on a statement itself before that, if it is still there."""
 
 SERVER_SETTINGS = {
     "application_name": "workup",
@@ -36,6 +33,8 @@ LINE_SETTINGS = {
     # It would take longer to translate a statement of many parts than to run it.
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
+    # It is planned for tables as they were when it was first asked, and they grow.
+    "enable_seqscan": "off",
 }
 
 PREPARED_MAX = 100
@@ -44,34 +43,50 @@ PREPARED_MAX = 100
 PREPARED_CHARS_MAX = 1_000_000
 """What the texts of these come to at most: Postgres remembers more of a long one."""
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-
-@dataclass(slots=True, eq=False)
 class Line:
     """A connection, and the statements that are prepared on it."""
 
-    connection: Connection
-    prepared: "OrderedDict[str, PreparedStatement[asyncpg.Record]]" = field(default_factory=OrderedDict)
-    chars: int = 0
-    made: int = 0
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
+        self.prepared: OrderedDict[str, bytes] = OrderedDict()
+        """What each is bound by."""
+        self.chars = 0
+        self._made = 0
+        self._forgotten = b""
+        """What is still to be said of those that are not kept any more."""
 
-    async def row(self, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
-        """Ask for one row; a statement that is not to be kept is forgotten at once."""
-        known = self.prepared.get(text)
-        if known is not None:
+    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
+        """Ask for one value; a statement that is not to be kept is forgotten at once."""
+        name = self.prepared.get(text)
+        if name is not None:
             self.prepared.move_to_end(text)
-            return await known.fetchrow(*arguments)
+            return await self.pipe.ask(bound(name, arguments))
         if not keep:
-            return await self.connection.fetchrow(text, *arguments)
-        self.made += 1
+            return await self.pipe.ask(prepared(b"", text) + bound(b"", arguments))
+        self._made += 1
         # Without a name it would be parsed and planned for each of its values.
-        known = self.prepared[text] = await self.connection.prepare(text, name=f"kept_{self.made}")
+        name = b"kept_%d" % self._made
+        message = self._forgotten + prepared(name, text) + bound(name, arguments)
+        self._forgotten = forgotten(name)
+        found = await self.pipe.ask(message)
+        self._forgotten = b""
+        self._keep(text, name)
+        return found
+
+    def _keep(self, text: str, name: bytes) -> None:
+        self.prepared[text] = name
         self.chars += len(text)
         while len(self.prepared) > PREPARED_MAX or (self.chars > PREPARED_CHARS_MAX and len(self.prepared) > 1):
-            forgotten, _ = self.prepared.popitem(last=False)
-            self.chars -= len(forgotten)
-        return await known.fetchrow(*arguments)
+            old, name = self.prepared.popitem(last=False)
+            self.chars -= len(old)
+            self._forgotten += forgotten(name)
+
+    def forget(self) -> None:
+        """Prepare everything anew from now on."""
+        self._forgotten += b"".join(map(forgotten, self.prepared.values()))
+        self.prepared.clear()
+        self.chars = 0
 
 
 class Lines:
@@ -85,6 +100,8 @@ class Lines:
         self._waiting: deque[tuple[float, asyncio.Future[Line | None]]] = deque()
         """Until when each waits, for a line, or for nothing, which is to say that it may open one."""
         self._is_watched = False
+        self._leaving: set[asyncio.Future[None]] = set()
+        """What has to end before all is closed."""
 
     @property
     def most(self) -> int:
@@ -96,13 +113,8 @@ class Lines:
         """How many lines are open, how many of them are idle, and how many operations wait for one."""
         return self._open, len(self._idle), sum(not turn.done() for _, turn in self._waiting)
 
-    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
+    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
         """Ask for one value, as soon as a line is free."""
-        found = await self.row(text, arguments, keep=keep)
-        return found and found[0]
-
-    async def row(self, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
-        """Ask for one row, as soon as a line is free."""
         line = await self._take()
         try:
             return await self._ask(line, text, arguments, keep=keep)
@@ -115,39 +127,41 @@ class Lines:
         """Have a line that is open, as soon as one is free; one may have been cut while nobody used it."""
         while True:
             line = self._idle.pop() if self._idle else await self._another()
-            if not line.connection.is_closed():
+            if not line.pipe.is_closed:
                 return line
             self._give_back(line)
 
-    async def _ask(self, line: Line, text: str, arguments: Sequence[Any], *, keep: bool) -> "asyncpg.Record | None":
+    async def _ask(self, line: Line, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
         try:
-            return await line.row(text, arguments, keep=keep)
+            return await line.value(text, arguments, keep=keep)
         except asyncpg.InvalidCachedStatementError:
-            line.prepared.clear()
-            line.chars = 0
+            line.forget()
             raise
 
-    async def resize(self, most: int) -> None:
+    def resize(self, most: int) -> None:
         """Have up to so many lines from now on."""
         self._most = most
         while self._open > most and self._idle:
-            await self._drop(self._idle.pop(0))
+            self._drop(self._idle.pop(0))
         for _ in range(most - self._open):
             self._hand_on(None)
 
-    async def rest(self) -> None:
+    def rest(self) -> None:
         """Hang up every line that nobody uses."""
         while self._idle:
-            await self._drop(self._idle.pop())
+            self._drop(self._idle.pop())
 
     async def close(self) -> None:
-        """Hang up: the lines that nobody uses at once, the others as soon as they are given back."""
+        """Hang up: the lines that nobody uses at once, the others when they are given back."""
         self._most = 0
-        await self.rest()
+        self.rest()
+        while self._leaving:
+            await asyncio.wait(self._leaving)
 
-    async def _drop(self, line: Line) -> None:
+    def _drop(self, line: Line) -> None:
         self._open -= 1
-        await line.connection.close(timeout=CHECKOUT_SECONDS)
+        line.pipe.close()
+        self._see_off(line.pipe.ended)
 
     async def _another(self) -> Line:
         """Wait for a line that is given back, or open one more."""
@@ -156,7 +170,7 @@ class Lines:
                 return line
         self._open += 1
         try:
-            return Line(await self._connect())
+            return Line(Pipe(await self._connect()))
         except BaseException:
             self._open -= 1
             self._hand_on(None)
@@ -198,20 +212,30 @@ class Lines:
         return False
 
     def _give_back(self, line: Line) -> None:
-        if line.connection.is_closed():
+        if line.pipe.is_closed:
             self._open -= 1
             self._hand_on(None)
+        elif line.pipe.is_busy:
+            # Whoever asked is gone, and nobody is to stand in line behind what she asked.
+            self._see_off(asyncio.ensure_future(self._free(line)))
         elif self._open > self._most:
-            self._open -= 1
-            line.connection.terminate()
+            self._drop(line)
         elif not self._waiting or not self._hand_on(line):
             self._idle.append(line)
+
+    def _see_off(self, leaving: asyncio.Future[None]) -> None:
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _free(self, line: Line) -> None:
+        await line.pipe.call_off()
+        self._give_back(line)
 
 
 class Pens(Lines):
     """A few connections for statements that are whole transactions."""
 
-    async def do(self, text: str, arguments: Sequence[Any]) -> Any:
+    async def do(self, text: str, arguments: Sequence[Any]) -> bytes | None:
         """Run one, and give its single value."""
         if not self._most:
             raise LongWay
@@ -220,7 +244,7 @@ class Pens(Lines):
         except OSError:
             raise LongWay from None
         try:
-            found = await self._ask(pen, text, arguments, keep=True)
+            return await self._ask(pen, text, arguments, keep=True)
         except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
             # Whoever waited in vain would only wait once more.
             raise Busy from error
@@ -230,7 +254,6 @@ class Pens(Lines):
             raise LongWay from None
         finally:
             self._give_back(pen)
-        return found and found[0]
 
 
 LOST = (
@@ -288,8 +311,7 @@ class Database:
             async_sessionmaker(bare, expire_on_commit=False),
             async_sessionmaker(engine, class_=UnitOfWork, expire_on_commit=False),
             Lines(partial(connect, default_transaction_read_only="on"), _lines(connections)),
-            # Plans made when a table was small are kept, those of foreign keys too, which nobody else sees to.
-            Pens(partial(connect, enable_seqscan="off"), _pens(connections)),
+            Pens(connect, _pens(connections)),
         )
 
     @property
@@ -307,13 +329,13 @@ class Database:
     async def resize(self, connections: int) -> None:
         """Have so many connections from here on; no statement is cut short for it."""
         await self.pool.resize(_sessions(connections))
-        await self.lines.resize(_lines(connections))
-        await self.pens.resize(_pens(connections))
+        self.lines.resize(_lines(connections))
+        self.pens.resize(_pens(connections))
 
     async def rest(self) -> None:
         """Close the connections that nobody uses; they are made again when somebody needs one."""
-        await self.lines.rest()
-        await self.pens.rest()
+        self.lines.rest()
+        self.pens.rest()
         await self.pool.rest()
 
     async def close(self) -> None:

@@ -58,6 +58,9 @@ class Protocol(HttpToolsProtocol):
     held: bytes | None = None
     """The body so far of a request that may go the short way: whether it does is known when it has come whole."""
 
+    idle_since: float | None = None
+    """When it was answered last, unless something has come since."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Know what there is."""
         super().connection_made(transport)
@@ -69,12 +72,18 @@ class Protocol(HttpToolsProtocol):
         if self.held is not None:
             self._go_the_usual_way()
 
+    def on_message_begin(self) -> None:
+        """Begin a request; its scope is made where one is needed."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
     def on_headers_complete(self) -> None:
         """Answer now, hold it until it is whole, or do as ever."""
         if self.short is not None and self.url == self.short.target and self._is_plain(b"POST"):
             self.held = b""
         elif not self._answered():
-            super().on_headers_complete()
+            self._begin_the_usual_way()
 
     def on_body(self, body: bytes) -> None:
         """Hold it with the rest, or do as ever."""
@@ -106,9 +115,48 @@ class Protocol(HttpToolsProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def on_response_complete(self) -> None:
+        """Go on with what has come meanwhile, or wait for more."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self.idle_since = self.loop.time()
+        # One timer that is moved on: one for each request would cost as much as reading it.
+        if self.timeout_keep_alive_task is None:
+            self._time(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Hang up, if nothing has come for so long."""
+        self.timeout_keep_alive_task = None
+        if self.idle_since is None:
+            return
+        left = self.idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._time(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _time(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self.idle_since = None
+        if self.transport.is_closing():
+            super()._unset_keepalive_if_required()
+
+    def _begin_the_usual_way(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        # The scope has them too.
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
     def _go_the_usual_way(self) -> None:
         body, self.held = self.held, None
-        super().on_headers_complete()
+        self._begin_the_usual_way()
         if body:
             super().on_body(body)
 

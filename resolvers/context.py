@@ -61,18 +61,15 @@ class Clock(Protocol):
 class Answers(Protocol):
     """Asks statements that make a whole answer."""
 
-    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
-        """Ask a statement for its single value; `keep` says that it will be asked again."""
-
-    async def row(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Any:
-        """Ask for its single row."""
+    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
+        """Ask a statement for its single value, a text or JSON; `keep` says that it will be asked again."""
 
 
 class Deeds(Protocol):
     """Runs statements that are whole transactions."""
 
-    async def do(self, text: str, arguments: Sequence[Any]) -> Any:
-        """Run one, and give its single value.
+    async def do(self, text: str, arguments: Sequence[Any]) -> bytes | None:
+        """Run one, and give its single value, a text or JSON.
 
         Raises `LongWay` where nothing was done, and `OutcomeUnknown` where nobody can know.
         """

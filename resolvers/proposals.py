@@ -65,7 +65,7 @@ async def _submit_at_once(
     me, now = ctx.me, ctx.now()
     asked = loaders.offering.terms_for(me.audience)
     own = {"job_id": job_id, "key": once.key}
-    found = await ctx.answers.row(asked.text, ctx.arguments(asked.parameters, own), keep=True)
+    found = await ctx.answers.value(asked.text, ctx.arguments(asked.parameters, own), keep=True)
     if found is None or words.upload_ids:
         raise LongWay
     terms = loaders.offering.read(found)
@@ -97,11 +97,11 @@ async def _write(ctx: Context, offer: Offer) -> None:
     rings: dict[str, int | str] = dict.fromkeys(streams, "")
     statement = offer.statement
     try:
-        numbers = await ctx.deeds.do(statement.text, ctx.arguments(statement.parameters, offer.bound()))
-        rings = dict(zip(streams, numbers, strict=True)) if numbers else {}
+        told = await ctx.deeds.do(statement.text, ctx.arguments(statement.parameters, offer.bound()))
+        rings = dict(zip(streams, loaders.offering.numbers(told), strict=True)) if told else {}
     finally:
         await ctx.ring(rings)
-    if not numbers:
+    if told is None:
         raise LongWay
 
 

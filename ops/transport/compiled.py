@@ -327,8 +327,12 @@ def _same(made: Statement, arguments: list[Any], context: Context) -> Hashable:
 
 def _filled(data: bytes, plan: Plan, values: Values, context: Context) -> bytes:
     """Fill the holes."""
-    parts = data.split(EDGE)
-    for at in range(1, len(parts), 2):
-        number, _, payload = parts[at].partition(b",")
-        parts[at] = plan.fillings[int(number)](payload, values, context)
-    return b"".join(parts)
+    parts: list[bytes] = []
+    at = 0
+    # In long texts `find` is ten times as fast as `split`.
+    while (start := data.find(EDGE, at)) >= 0:
+        end = data.index(EDGE, start + 1)
+        number, _, payload = data[start + 1 : end].partition(b",")
+        parts += data[at:start], plan.fillings[int(number)](payload, values, context)
+        at = end + 1
+    return b"".join((*parts, data[at:]))

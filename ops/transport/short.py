@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 
 import structlog
 from starlette.datastructures import Headers as StarletteHeaders
@@ -39,7 +40,21 @@ KNOWN = {
 """What is looked at."""
 
 NOTHING_KNOWN = (None,) * len(KNOWN)
-FORWARDED_KEPT_MAX = 1_000
+
+SAID_KEPT_MAX = 500
+"""Whoever asks again says the same of herself, but for how long her body is."""
+
+
+class _Said(NamedTuple):
+    """What the headers of a request come to."""
+
+    media: str
+    caller: Caller
+    authorization: str | None
+    given: str
+    """The caller's id for the request, if there is one."""
+    more: bytes
+    """Headers that an answer to a page of this origin has."""
 
 
 class Short:
@@ -51,10 +66,23 @@ class Short:
         self._cors = cors
         self._trusted = ProxyHeadersMiddleware(_nobody, trusted_proxies).trusted_hosts
         self._allowing = lru_cache(HEADERS_KEPT_MAX)(self._allowing_now)
-        self._beyond = lru_cache(FORWARDED_KEPT_MAX)(self._beyond_now)
+        self._said = lru_cache(SAID_KEPT_MAX)(self._said_now)
 
     def answer(self, headers: Headers, body: bytes, address: str | None) -> Ready | Awaitable[Ready] | None:
         """Answer at once, or begin to, or leave it to the usual way."""
+        said = self._said(address, tuple(headers))
+        if said is None:
+            return None
+        media, caller, authorization, given, more = said
+        chosen = decent_id(given)
+        if authorization is None and (known := self._http.operations.known(body)) is not None:
+            # It stays bound to the connection, whose next request binds its own.
+            structlog.contextvars.bind_contextvars(request_id=chosen)
+            return _ready(self._http.at_once(known, media), chosen, more)
+        return self._answer(body, media, caller, authorization, chosen, more)
+
+    def _said_now(self, address: str | None, headers: tuple[tuple[bytes, bytes], ...]) -> "_Said | None":
+        """What headers say, if there is nothing unusual among them."""
         said: list[bytes | None] = [*NOTHING_KNOWN]
         for name, value in headers:
             at = KNOWN.get(name)
@@ -74,12 +102,7 @@ class Short:
             address = self._beyond(address, forwarded)
         caller = Caller(address or "", (agent or b"").decode("latin-1"))
         told = None if authorization is None else authorization.decode("latin-1")
-        chosen = decent_id((given or b"").decode("latin-1"))
-        if told is None and (known := self._http.operations.known(body)) is not None:
-            # It stays bound to the connection, whose next request binds its own.
-            structlog.contextvars.bind_contextvars(request_id=chosen)
-            return _ready(self._http.at_once(known, media), chosen, more)
-        return self._answer(body, media, caller, told, chosen, more)
+        return _Said(media, caller, told, (given or b"").decode("latin-1"), more)
 
     async def _answer(
         self, body: bytes, media: str, caller: Caller, authorization: str | None, chosen: str, more: bytes
@@ -98,7 +121,7 @@ class Short:
             self._cors.send(message, _nobody, asked).send(None)
         return b"".join(b"%s: %s\r\n" % line for line in message["headers"])
 
-    def _beyond_now(self, address: str, forwarded: bytes) -> str:
+    def _beyond(self, address: str, forwarded: bytes) -> str:
         """Who is behind a proxy, if it is one that is believed."""
         if address not in self._trusted:
             return address
