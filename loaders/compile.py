@@ -3,7 +3,7 @@
 Whoever walks the operation describes it as a tree of the classes below; nothing here knows where it came from. Every
 row is read by a SELECT made of its `Relation`, with the same conditions, order and `seen_by` as in the ordinary way
 (`loaders/batch.py`). Only the key is another: not a list of keys, but the row around it. The texts of those SELECTs
-are put into one another by hand, each under a name of its own, and the JSON is written around them by `concat`, so
+are put into one another by hand, each under a name of its own, and the JSON is written around them with `||`, so
 that the names and the order of the answer are free of what Postgres does to identifiers.
 
 What the statement cannot say it marks: with `UNSAID` where the ordinary way would have to report an error, and with a
@@ -52,7 +52,7 @@ HOLE = "\x02"
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 ARGUMENTS_MAX = 90
-"""Arguments of one call of `concat`; Postgres takes up to 100."""
+"""Operands of one chain of `||`: Postgres nests them, and copies what comes first for each that follows."""
 
 NAMED = re.compile(r"(?<!:):([a-z_]+)")
 PARAMETER = re.compile("\0([^\0]+)\0")
@@ -373,7 +373,7 @@ def _quoted(text: str) -> str:
 
 
 def _joined(parts: Iterable[_Part]) -> str:
-    """Write an expression that puts these parts together; none of them is null, for `concat` would just skip it."""
+    """Write an expression that puts these parts together; none of them is null, or nothing would come of it."""
     arguments: list[str] = []
     constant = ""
     for part in parts:
@@ -388,8 +388,13 @@ def _joined(parts: Iterable[_Part]) -> str:
         arguments.append(_quoted(constant))
     while len(arguments) > ARGUMENTS_MAX:
         chunks = [arguments[at : at + ARGUMENTS_MAX] for at in range(0, len(arguments), ARGUMENTS_MAX)]
-        arguments = [f"concat({', '.join(chunk)})" for chunk in chunks]
-    return f"concat({', '.join(arguments)})" if arguments else "''"
+        arguments = [_chained(chunk) for chunk in chunks]
+    return _chained(arguments) if arguments else "''"
+
+
+def _chained(arguments: list[str]) -> str:
+    """Put them together with `||`, which copies less than `concat`."""
+    return f"({' || '.join(arguments)})" if len(arguments) > 1 else f"({arguments[0]})::text"
 
 
 def _or_nothing(text: str, *, optional: bool) -> _Sql:
@@ -437,8 +442,64 @@ class _Writer:
     shapes: Sequence[Shape]
     _names: int = field(default=0)
 
-    def thing(self, thing: Thing, row: _Row | None) -> list[_Part]:
-        return _separated((name, self.value(value, row)) for name, value in thing.fields)
+    def thing(self, thing: Thing, row: _Row | None, page: "_Page | None" = None) -> list[_Part]:
+        """An object; as an item of a page it knows its place."""
+        fields = [
+            (name, page.place_of(value) if page and isinstance(value, Place) else value) for name, value in thing.fields
+        ]
+        together = self._together(thing, row)
+        if together is not None:
+            return [self._read_together(fields, row, *together)]
+        return _separated((name, self._field(value, row)) for name, value in fields)
+
+    def _field(self, value: Value | list[_Part], row: _Row | None) -> list[_Part]:
+        return value if isinstance(value, list) else self.value(value, row)
+
+    def _together(self, thing: Thing, row: _Row | None) -> tuple[Many, Figures] | None:
+        """A list, and figures of the same rows, if one read does for both."""
+        lists = [value for _, value in thing.fields if isinstance(value, Many)]
+        figures = [value for _, value in thing.fields if isinstance(value, Figures)]
+        pairs = ((many, one) for many in lists for one in figures if self._are_of_the_same(many, one, row))
+        return next(pairs, None)
+
+    def _are_of_the_same(self, many: Many, figures: Figures, row: _Row | None) -> bool:
+        relation, summary = many.relation, figures.summary
+        if relation.on is None or row is None or (relation.via, relation.target) != (None, summary.target):
+            return False
+        seen_before = relation.is_seen_from(row.model, many.key)
+        conditions = (summary.among, summary.having, relation.belongs(self.audience, seen_before=seen_before))
+        return (
+            (relation.on.key, many.key) == (summary.on.key, figures.key)
+            and all(_always(condition) for condition in conditions)
+            # What leads on from the rows would take their name for that of the table.
+            and all(_says_itself(value) for _, value in many.thing.fields)
+        )
+
+    def _read_together(
+        self, fields: Sequence[tuple[str, Value | list[_Part]]], row: _Row | None, many: Many, figures: Figures
+    ) -> _Sql:
+        """An object with both: what is read of the rows bears the name of their table, of which the figures speak."""
+        summary, table = figures.summary, figures.summary.target.__table__
+        assert isinstance(table, Table)
+        rows = _Row(table.name, summary.target, {})
+        listed = f"coalesce(string_agg({_joined(self.thing(many.thing, rows))}, ','), '')"
+        figured = self._row(None, {str(column.key): column for column in summary.columns})
+        shown = f"case when {figured.name}.n > 0 then {_joined(self.thing(figures.thing, figured))} end"
+        written: dict[int, _Sql] = {
+            id(many): _Sql(f"'[' || {figured.name}.l || ']'"),
+            id(figures): _or_nothing(shown, optional=figures.optional),
+        }
+        whole = _joined(
+            _separated(
+                (name, [written[id(one)]] if id(one) in written else self._field(one, row)) for name, one in fields
+            )
+        )
+        used = {one.name for column in figured.needed for one in visitors.iterate(column) if isinstance(one, Column)}
+        rows.needed += [table.c[name] for name in sorted(used)]
+        found = self._found(many, self._key(many.key, row), rows, row).order_by(*many.relation.ordered())
+        figures_of, _, _ = _text(select(*figured.needed, func.count().label("n")).select_from(table)).rpartition("FROM")
+        taken = f"{figures_of}, {listed} AS l FROM ({_text(found)}) {table.name}"
+        return _Sql(f"(select {whole} from ({taken}) {figured.name})")
 
     def value(self, value: Value, row: _Row | None) -> list[_Part]:
         match value:
@@ -626,15 +687,8 @@ class _Writer:
             case Count():
                 return [_Sql(self._count(part, page.key, page.around))]
             case Rows():
-                return ["[", _Sql(page.gathered(_joined(self._listed(part.thing, page)))), "]"]
+                return ["[", _Sql(page.gathered(_joined(self.thing(part.thing, page.row, page)))), "]"]
         return page.borders(part)
-
-    def _listed(self, thing: Thing, page: "_Page") -> list[_Part]:
-        """A row as an item of a page; it knows its place."""
-        return _separated(
-            (name, page.place_of(value) if isinstance(value, Place) else self.value(value, page.row))
-            for name, value in thing.fields
-        )
 
     # Ids of any kind.
 
@@ -763,6 +817,17 @@ def _of_slot(text: str, slot: Slot | None, relation: Relation[Any]) -> str:
         return text
     own = {*relation.filters, *(f"place_{at}" for at in range(len(relation.order)))}
     return PARAMETER.sub(lambda found: f"\0{slot.number}.{found[1]}\0" if found[1] in own else found[0], text)
+
+
+def _says_itself(value: Value) -> bool:
+    if isinstance(value, Shown | Choice):
+        return isinstance(value.what, str)
+    return isinstance(value, Constant | Identity | Price)
+
+
+def _always(condition: ColumnElement[bool]) -> bool:
+    """Whether nothing is asked."""
+    return str(condition.compile(dialect=_DIALECT)) == "true"
 
 
 def _text(found: Select[Any]) -> str:

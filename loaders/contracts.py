@@ -72,16 +72,17 @@ _OWED = and_(Milestone.state == MilestoneState.ACCEPTED, Milestone.waived_at.is_
 _UNDECIDED = or_(Milestone.state == MilestoneState.IN_REVIEW, _OWED)
 
 
-def _sum_of(amount: ColumnElement[Any] | Any, among: ColumnElement[bool]) -> ColumnElement[Any]:
-    return func.coalesce(func.sum(amount).filter(among), 0).cast(BigInteger)
+def _sum_of(amount: ColumnElement[Any] | Any, among: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
+    summed = func.sum(amount)
+    return func.coalesce(summed if among is None else summed.filter(among), 0).cast(BigInteger)
 
 
 totals = Summary(
     Milestone,
     Milestone.contract_id,
     (
-        _sum_of(Milestone.amount_cents, true()).label("agreed_cents"),
-        _sum_of(Milestone.escrow_cents, true()).label("escrow_cents"),
+        _sum_of(Milestone.amount_cents).label("agreed_cents"),
+        _sum_of(Milestone.escrow_cents).label("escrow_cents"),
         _sum_of(Milestone.accepted_cents, _OWED).label("owed_cents"),
         _sum_of(Milestone.accepted_cents, Milestone.state == MilestoneState.PAID).label("paid_cents"),
         func.min(Milestone.currency).label("currency"),

@@ -5,19 +5,19 @@ asked about what was read without holding it. The statement that writes holds it
 and writes everything; if anything is another than it was read, it writes nothing, and the ordinary way is to be taken.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
-from uuid import UUID
 
 import orjson
+from asyncpg.pgproto.pgproto import UUID
 from sqlalchemy import Column, DateTime, Enum, Table, Text, Uuid, bindparam, exists, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import aliased
-from sqlalchemy.orm.attributes import set_committed_value
 
 import loaders.ledger
 from loaders.accounts import IS_STILL_SIGNED_IN
@@ -25,7 +25,7 @@ from loaders.compile import Statement, numbered, written
 from loaders.work import EVENTS, HEADS, counted
 from models.accounts import Account
 from models.activity import Event
-from models.base import NOW, VIEWER, Audience, Base
+from models.base import NOW, STATE, VIEWER, Audience, Base
 from models.connects import CURRENCY, LOT, SPENT, Lot, Movement, Moving
 from models.idempotency import IdempotencyKey, Once
 from models.jobs import Invitation, Job
@@ -49,7 +49,10 @@ def _kind(column: Column[Any]) -> Callable[[Any], Any] | None:
     return None
 
 
-_KINDS = {column.key: _kind(column) for column in _COLUMNS}
+_KINDS = {column.key: kind for column in _COLUMNS if (kind := _kind(column))}
+
+
+_OF_LOTS = ("id", "expires_at", "remaining", "purse_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +74,7 @@ def terms_for(audience: Audience) -> Statement:
     That is, unless the caller is signed in yet and sees the job, its client is available, and `key` is a new one.
     """
     client = aliased(Account)
-    lots = (
-        func.array_agg(aggregate_order_by(column, Lot.id)).label(f"lots_{name}")
-        for name, column in {
-            "id": Lot.id,
-            "expires_at": Lot.expires_at,
-            "remaining": Lot.remaining,
-            "purse_id": Lot.purse_id,
-        }.items()
-    )
+    lots = (func.array_agg(aggregate_order_by(getattr(Lot, name), Lot.id)).label(f"lots_{name}") for name in _OF_LOTS)
     hers = select(*lots).where(Lot.account_id == VIEWER, Lot.expires_at > NOW, Lot.remaining > 0).subquery()
     spent = select(LedgerAccount.id).where(
         LedgerAccount.kind == SPENT.name, LedgerAccount.owner_id.is_(None), LedgerAccount.currency == CURRENCY
@@ -107,10 +102,13 @@ def terms_for(audience: Audience) -> Statement:
 def read(value: bytes) -> Terms:
     """Read what was found."""
     found = orjson.loads(value)
-    job = Job(**{name: kind(found[name]) if kind and found[name] else found[name] for name, kind in _KINDS.items()})
-    lots = zip(*(found[f"lots_{name}"] or () for name in ("id", "expires_at", "remaining", "purse_id")), strict=True)
-    spent = LedgerAccount(id=UUID(found["spent_id"]), currency=CURRENCY) if found["spent_id"] else None
-    return Terms(job, found["mark"], found["is_invited"], [_lot(*said) for said in lots], spent)
+    mark, is_invited, spent_id = (found.pop(name) for name in ("mark", "is_invited", "spent_id"))
+    lots = zip(*(found.pop(f"lots_{name}") or () for name in _OF_LOTS), strict=True)
+    for name, kind in _KINDS.items():
+        if found[name] is not None:
+            found[name] = kind(found[name])
+    spent = LedgerAccount(id=UUID(spent_id), currency=CURRENCY) if spent_id else None
+    return Terms(Job(**found), mark, is_invited, [_lot(*said) for said in lots], spent)
 
 
 def _lot(lot_id: str, expires_at: str, remaining: int, purse_id: str) -> Lot:
@@ -121,7 +119,7 @@ def _lot(lot_id: str, expires_at: str, remaining: int, purse_id: str) -> Lot:
         remaining=remaining,
         purse_id=purse.id,
     )
-    set_committed_value(lot, "purse", purse)
+    vars(lot)["purse"] = purse
     return lot
 
 
@@ -140,25 +138,25 @@ _POSTING = ", ".join(
 )
 
 
-def _inserted(model: type[Base], condition: str = SURE) -> str:
+def _inserted(model: type[Base]) -> str:
     """Write rows of a model, given as JSON: an array for each column would take longer to send than to write."""
     table = model.__tablename__
-    return f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, :{table}) WHERE {condition}"
+    return f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, :{table}) WHERE {SURE}"
 
 
 # The key first, then the job, then the lots, and the heads of the streams last, as everywhere. What is not as it was
 # divides by zero, which takes the key back with everything else.
-_HELD = f"""
+_HELD = """
 WITH seen AS (
     SELECT * FROM json_to_recordset(:lots) AS seen (id uuid, remaining bigint, part bigint)
 ), claimed AS (
-    {_inserted(IdempotencyKey, "true")} ON CONFLICT DO NOTHING RETURNING key
+    INSERT INTO idempotency_keys (account_id, key, fingerprint, subject_id, used_at)
+    VALUES (:viewer_id, :key, :fingerprint, :subject_id, :used_at) ON CONFLICT DO NOTHING RETURNING key
 ), job AS (
     SELECT id FROM jobs WHERE EXISTS (SELECT FROM claimed) AND id = :job_id AND xmin::text = :mark FOR SHARE
 ), held AS (
     SELECT id FROM lots WHERE EXISTS (SELECT FROM job) AND id = ANY (ARRAY(SELECT id FROM seen))
-    AND EXISTS (SELECT FROM seen WHERE (seen.id, seen.remaining) = (lots.id, lots.remaining))
-    ORDER BY id FOR NO KEY UPDATE
+    AND remaining = (SELECT remaining FROM seen WHERE seen.id = lots.id) ORDER BY id FOR NO KEY UPDATE
 ), checked AS MATERIALIZED (
     SELECT 1 / CASE WHEN EXISTS (SELECT FROM job) AND (SELECT count(*) FROM held) = (SELECT count(*) FROM seen)
         THEN 1 ELSE 0 END AS sure FROM claimed
@@ -169,7 +167,8 @@ _PAID = f""", posted AS (
 ), noted AS (
     {_inserted(Movement)}
 ), spent AS (
-    UPDATE lots SET remaining = lots.remaining + seen.part FROM seen WHERE lots.id = seen.id AND {SURE}
+    UPDATE lots SET remaining = remaining + (SELECT part FROM seen WHERE seen.id = lots.id)
+    WHERE id = ANY (ARRAY(SELECT id FROM seen)) AND {SURE}
 )"""
 
 
@@ -215,11 +214,13 @@ class Offer:
     def bound(self) -> dict[str, Any]:
         """What is bound to it."""
         counts, later = counted(self.events)
-        key = {name: getattr(self.once, name) for name in ("account_id", "key", "fingerprint", "subject_id")}
         found = {
             "job_id": self.terms.job.id,
             "mark": self.terms.mark,
-            "idempotency_keys": _json([key | {"used_at": self.at}]),
+            "key": self.once.key,
+            "fingerprint": self.once.fingerprint,
+            "subject_id": self.once.subject_id,
+            "used_at": self.at,
             "heads": _json([{"stream": stream, "more": more} for stream, more in counts.items()]),
             "events": _json([_row(one) | {"sequence": after} for one, after in zip(self.events, later, strict=True)]),
         }
@@ -245,8 +246,10 @@ def numbers(told: bytes) -> list[int]:
 
 
 def _row(row: Base) -> dict[str, Any]:
-    """A new row as its table has it."""
-    return {name: value for name, value in vars(row).items() if name != "_sa_instance_state"}
+    """A new row, which nobody follows, as its table has it."""
+    found = vars(row)
+    assert STATE not in found
+    return found
 
 
 def _json(value: Any) -> str:
@@ -256,4 +259,11 @@ def _json(value: Any) -> str:
 
 def _array(values: Any) -> str:
     """Write ids, numbers, moments and names of ours as Postgres writes an array of them."""
-    return f"{{{','.join('NULL' if value is None else str(value).replace(' ', 'T') for value in values)}}}"
+    return f"{{{','.join([_TEXTS.get(type(value), str)(value) for value in values])}}}"
+
+
+_TEXTS: dict[type, Callable[[Any], str]] = {
+    uuid.UUID: lambda value: value.hex,
+    datetime: datetime.isoformat,
+    type(None): lambda _: "NULL",
+}

@@ -198,9 +198,10 @@ def check_text(check: Checks, text: str | None, path: str | tuple[str, ...], mos
     """A text within its bounds, with something to see where one is wanted, without the characters no text has."""
     if text is None:
         return
-    bounds = f"{least} to {most}" if least else f"at most {most}"
     seen = least == 0 or any(character.isprintable() and not character.isspace() for character in text)
-    check.require(seen and least <= len(text.strip()) and len(text) <= most, path, f"This has {bounds} characters.")
+    if not (seen and least <= len(text.strip()) and len(text) <= most):
+        bounds = f"{least} to {most}" if least else f"at most {most}"
+        check.require(False, path, f"This has {bounds} characters.")
     _check_characters(check, text, path)
 
 

@@ -272,9 +272,7 @@ def issue(
 ) -> Moving:
     """Fill a new lot."""
     journal = Journal.of("CONNECTS_ISSUE", lot, [(issued, -lot.size), (purse, lot.size)], at=at)
-    movement = _movement(MovementKind.ISSUED, lot.account_id, lot.size, journal)
-    movement.lot_id = lot.id
-    return Moving(journal, movement, sale)
+    return Moving(journal, _movement(MovementKind.ISSUED, lot.account_id, lot.size, journal, lot_id=lot.id), sale)
 
 
 def sell(lot: Lot, *, funds: LedgerAccount, sales: LedgerAccount, at: datetime, config: Config) -> Journal:
@@ -294,37 +292,39 @@ def spend(about: Identified, by: UUID, cost: int, lots: Sequence[Lot], *, spent:
     if left:
         raise NotEnoughConnects(cost=cost, have=cost - left)
     journal = Journal.of("CONNECTS_SPEND", about, [*taken, (spent, cost)], at=at)
-    movement = _movement(MovementKind.SPENT, by, -cost, journal)
-    movement.proposal_id = about.id
-    return Moving(journal, movement)
+    return Moving(journal, _movement(MovementKind.SPENT, by, -cost, journal, proposal_id=about.id))
 
 
 def give_back(spending: Journal, to: UUID, *, at: datetime) -> Moving:
     """Return what a proposal cost, to the lots that it came from."""
     journal = spending.reversal("CONNECTS_RETURN", at=at)
     cost = max(entry.amount for entry in spending.entries)
-    movement = _movement(MovementKind.RETURNED, to, cost, journal)
-    movement.proposal_id = spending.subject_id
-    return Moving(journal, movement)
+    return Moving(journal, _movement(MovementKind.RETURNED, to, cost, journal, proposal_id=spending.subject_id))
 
 
 def expire(lot: Lot, *, expired: LedgerAccount, at: datetime) -> Moving:
     """Take away what is left of a lot whose time is over."""
     journal = Journal.of("CONNECTS_EXPIRE", lot, [(lot.purse, -lot.remaining), (expired, lot.remaining)], at=at)
-    movement = _movement(MovementKind.EXPIRED, lot.account_id, -lot.remaining, journal)
-    movement.lot_id = lot.id
-    return Moving(journal, movement)
+    return Moving(journal, _movement(MovementKind.EXPIRED, lot.account_id, -lot.remaining, journal, lot_id=lot.id))
 
 
-def _movement(kind: MovementKind, account_id: UUID, amount: int, journal: Journal) -> Movement:
+def _movement(
+    kind: MovementKind,
+    account_id: UUID,
+    amount: int,
+    journal: Journal,
+    *,
+    lot_id: UUID | None = None,
+    proposal_id: UUID | None = None,
+) -> Movement:
     return Movement(
         account_id=account_id,
         kind=kind,
         amount=amount,
         at=journal.at,
         journal_id=journal.id,
-        lot_id=None,
-        proposal_id=None,
+        lot_id=lot_id,
+        proposal_id=proposal_id,
     )
 
 

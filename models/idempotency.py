@@ -1,7 +1,8 @@
 """What was asked once: a caller's keys, and what became of each."""
 
+import enum
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -63,10 +64,21 @@ class Once:
         with Checks() as check:
             fits = 1 <= len(key) <= KEY_MAX and key.isprintable()
             check.require(fits, "idempotency_key", f"A key has 1 to {KEY_MAX} printable characters.")
-        fingerprint = hashlib.sha256(repr((verb, about, said)).encode()).hexdigest()
+        fingerprint = hashlib.sha256(repr((verb, about, _plain(said))).encode()).hexdigest()
         return cls(by.id, key, fingerprint, about or uuid7())
 
     def must_be(self, fingerprint: str) -> None:
         """Refuse to take one request for another."""
         if fingerprint != self.fingerprint:
             raise IdempotencyKeyReused
+
+
+def _plain(said: Any) -> Any:
+    """What was said as Python writes it quickest: data classes and enums would write themselves, word by word."""
+    if isinstance(said, list | tuple):
+        return [_plain(one) for one in said]
+    if isinstance(said, enum.Enum):
+        return said.value
+    if is_dataclass(said):
+        return type(said).__name__, [_plain(getattr(said, name)) for name in said.__dataclass_fields__]
+    return said

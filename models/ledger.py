@@ -29,7 +29,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
-from sqlalchemy.orm.attributes import set_committed_value
 
 from models.base import Base, Identified, named
 from models.errors import Conflict, refuses
@@ -185,13 +184,13 @@ class Journal(Identified):
         if at.tzinfo is None:
             raise NotAJournal(f"{kind} happened at no known moment")
         legs = len(entries)
-        journal = cls(kind=kind, at=at, subject=subject[0], subject_id=subject[1], legs=legs)
+        journal = cls(kind=kind, at=at, subject=subject[0], subject_id=subject[1], reverses=None, legs=legs)
         parts = [
             Entry(journal_id=journal.id, position=position, legs=legs, account_id=account_id, amount=amount)
             for position, (account_id, amount) in enumerate(entries, start=1)
         ]
         # It is posted by a function of the database, and by no session that would have to follow what changes.
-        set_committed_value(journal, "entries", parts)
+        vars(journal)["entries"] = parts
         return journal
 
     def reversal(self, kind: str, *, at: datetime) -> "Journal":

@@ -3,6 +3,7 @@
 import enum
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 from models.errors import Checks
 
@@ -36,6 +37,11 @@ class Money:
         return Decimal(self.cents).scaleb(-MINOR_DIGITS[self.currency])
 
 
+@cache
+def _largest(digits: int) -> Decimal:
+    return Decimal(AMOUNT_MAX_CENTS).scaleb(-digits)
+
+
 def to_cents(amount: Decimal, currency: Currency, check: Checks, path: tuple[str, ...]) -> int:
     """Read an amount that somebody typed: more than zero, within bounds, no finer than the currency's smallest coin."""
     digits = MINOR_DIGITS[currency]
@@ -43,11 +49,13 @@ def to_cents(amount: Decimal, currency: Currency, check: Checks, path: tuple[str
         return 0
     if not check.require(amount > 0, path, "An amount is more than zero."):
         return 0
-    largest = Decimal(AMOUNT_MAX_CENTS).scaleb(-digits)
-    if not check.require(amount <= largest, path, f"An amount is at most {largest}."):
+    largest = _largest(digits)
+    if amount > largest:
+        check.require(False, path, f"An amount is at most {largest}.")
         return 0
     cents = int(amount.scaleb(digits))
     # Arithmetic rounds to 28 digits, comparison does not round at all.
-    whole = Decimal(cents).scaleb(-digits) == amount
-    check.require(whole, path, f"An amount in {currency.value} has at most {digits} decimal places.")
-    return cents if whole else 0
+    if Decimal(cents).scaleb(-digits) == amount:
+        return cents
+    check.require(False, path, f"An amount in {currency.value} has at most {digits} decimal places.")
+    return 0

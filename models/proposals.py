@@ -9,7 +9,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Unique
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.accounts import LINE_MAX, Account, FreelancerProfile, check_text, shown, tidy
-from models.base import VIEWER, Audience, Identified, named
+from models.base import VIEWER, Audience, Identified, named, uuid7
 from models.connects import ConnectsCostChanged
 from models.errors import Checks, Conflict, Problem, Stale, refuses
 from models.jobs import BudgetKind, Duration, Job
@@ -224,6 +224,7 @@ class Proposal(Identified):
         at: datetime,
         invited: bool = False,
         agreed: int | None = None,
+        key: UUID | None = None,
     ) -> "Proposal":
         """Put an offer before the client of somebody else's open job.
 
@@ -233,7 +234,9 @@ class Proposal(Identified):
         cost = 0 if invited else job.connects_cost
         if agreed is not None and agreed < cost:
             raise ConnectsCostChanged(cost)
-        proposal = cls(
+        return cls(
+            **cls._said(words, job, at),
+            id=key or uuid7(),
             job_id=job.id,
             freelancer_id=by.id,
             connects_cost=cost,
@@ -243,24 +246,26 @@ class Proposal(Identified):
             submitted_at=at,
             version=1,
         )
-        proposal._say(words, job, at)
-        return proposal
 
     def edit(self, job: Job, by: Account, words: ProposalWords, version: int | None, *, at: datetime) -> None:
         """Change an offer while it is pending."""
         take(self, STEPS[ProposalAction.EDIT], self.parties(by, job))
         if version is not None and version != self.version:
             raise Stale(self)
-        self._say(words, job, at)
+        for name, value in self._said(words, job, at).items():
+            setattr(self, name, value)
         self.version += 1
 
-    def _say(self, words: ProposalWords, job: Job, at: datetime) -> None:
+    @staticmethod
+    def _said(words: ProposalWords, job: Job, at: datetime) -> dict[str, Any]:
         with Checks() as check:
             words.check(check, job, at.date())
-        self.cover_letter = words.cover_letter.strip()
-        self.duration = words.duration
-        self.bid_cents = words.bid_cents
-        self.currency = words.currency
+        return {
+            "cover_letter": words.cover_letter.strip(),
+            "duration": words.duration,
+            "bid_cents": words.bid_cents,
+            "currency": words.currency,
+        }
 
     def withdraw(self, job: Job, by: Account, *, at: datetime) -> None:
         """Take an offer back while it is pending."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from loaders.work import UnitOfWork
 from models.errors import Busy, OutcomeUnknown
 from ops.pipe import SILENCE_SECONDS, Connection, Pipe, bound, forgotten, prepared
 from ops.pool import LivePool
-from resolvers.context import LongWay
+from resolvers.context import LongWay, Sequel
 
 CHECKOUT_SECONDS = 5.0
 """How long an operation waits for a connection before it is told to come back later."""
@@ -56,25 +57,34 @@ class Line:
         self._forgotten = b""
         """What is still to be said of those that are not kept any more."""
 
-    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
-        """Ask for one value; a statement that is not to be kept is forgotten at once."""
+    def ask(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Awaitable[bytes | None]:
+        """Ask for one value, at once if it is prepared; a statement that is not to be kept is forgotten at once."""
         name = self.prepared.get(text)
         if name is not None:
             self.prepared.move_to_end(text)
-            return await self.pipe.ask(bound(name, arguments))
+            return self.pipe.ask(bound(name, arguments))
         if not keep:
-            return await self.pipe.ask(prepared(b"", text) + bound(b"", arguments))
+            return self.pipe.ask(prepared(b"", text) + bound(b"", arguments))
+        return self._ask_anew(text, arguments)
+
+    async def _ask_anew(self, text: str, arguments: Sequence[Any]) -> bytes | None:
         self._made += 1
         # Without a name it would be parsed and planned for each of its values.
         name = b"kept_%d" % self._made
-        message = self._forgotten + prepared(name, text) + bound(name, arguments)
-        self._forgotten = forgotten(name)
-        found = await self.pipe.ask(message)
-        self._forgotten = b""
+        message, self._forgotten = self._forgotten + prepared(name, text) + bound(name, arguments), b""
+        try:
+            found = await self.pipe.ask(message)
+        except BaseException:
+            self._forgotten += forgotten(name)
+            raise
         self._keep(text, name)
         return found
 
     def _keep(self, text: str, name: bytes) -> None:
+        if text in self.prepared:
+            # Two have asked for it at once.
+            self._forgotten += forgotten(name)
+            return
         self.prepared[text] = name
         self.chars += len(text)
         while len(self.prepared) > PREPARED_MAX or (self.chars > PREPARED_CHARS_MAX and len(self.prepared) > 1):
@@ -92,9 +102,12 @@ class Line:
 class Lines:
     """A few read-only connections, outside any transaction, for statements whose answer is one value."""
 
+    places = 1
+    """How many may use a line at once; what they ask is done in order."""
+
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
         self._connect = connect
-        self._most = most
+        self._most = most * self.places
         self._idle: list[Line] = []
         self._open = 0
         self._waiting: deque[tuple[float, asyncio.Future[Line | None]]] = deque()
@@ -106,18 +119,19 @@ class Lines:
     @property
     def most(self) -> int:
         """How many lines there may be."""
-        return self._most
+        return self._most // self.places
 
     @property
     def figures(self) -> tuple[int, int, int]:
         """How many lines are open, how many of them are idle, and how many operations wait for one."""
-        return self._open, len(self._idle), sum(not turn.done() for _, turn in self._waiting)
+        waiting = sum(not turn.done() for _, turn in self._waiting)
+        return -(-self._open // self.places), len(self._idle) // self.places, waiting
 
     async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
         """Ask for one value, as soon as a line is free."""
         line = await self._take()
         try:
-            return await self._ask(line, text, arguments, keep=keep)
+            return await self._told(line, line.ask(text, arguments, keep=keep))
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise Busy from error
         finally:
@@ -126,24 +140,27 @@ class Lines:
     async def _take(self) -> Line:
         """Have a line that is open, as soon as one is free; one may have been cut while nobody used it."""
         while True:
-            line = self._idle.pop() if self._idle else await self._another()
+            line = self._at_hand() or await self._another()
             if not line.pipe.is_closed:
                 return line
             self._give_back(line)
 
-    async def _ask(self, line: Line, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
+    def _at_hand(self) -> Line | None:
+        return self._idle.pop() if self._idle else None
+
+    async def _told(self, line: Line, answer: Awaitable[bytes | None]) -> bytes | None:
         try:
-            return await line.value(text, arguments, keep=keep)
+            return await answer
         except asyncpg.InvalidCachedStatementError:
             line.forget()
             raise
 
     def resize(self, most: int) -> None:
         """Have up to so many lines from now on."""
-        self._most = most
-        while self._open > most and self._idle:
+        self._most = most * self.places
+        while self._open > self._most and self._idle:
             self._drop(self._idle.pop(0))
-        for _ in range(most - self._open):
+        for _ in range(self._most - self._open):
             self._hand_on(None)
 
     def rest(self) -> None:
@@ -168,13 +185,16 @@ class Lines:
         while self._open >= self._most:
             if (line := await self._turn()) is not None:
                 return line
-        self._open += 1
+        self._open += self.places
         try:
-            return Line(Pipe(await self._connect()))
+            line = Line(Pipe(await self._connect()))
         except BaseException:
-            self._open -= 1
+            self._open -= self.places
             self._hand_on(None)
             raise
+        for _ in range(self.places - 1):
+            self._give_back(line)
+        return line
 
     async def _turn(self) -> Line | None:
         loop = asyncio.get_running_loop()
@@ -215,7 +235,7 @@ class Lines:
         if line.pipe.is_closed:
             self._open -= 1
             self._hand_on(None)
-        elif line.pipe.is_busy:
+        elif line.pipe.is_busy and self.places == 1:
             # Whoever asked is gone, and nobody is to stand in line behind what she asked.
             self._see_off(asyncio.ensure_future(self._free(line)))
         elif self._open > self._most:
@@ -233,10 +253,26 @@ class Lines:
 
 
 class Pens(Lines):
-    """A few connections for statements that are whole transactions."""
+    """A few connections for statements that are whole transactions.
 
-    async def do(self, text: str, arguments: Sequence[Any]) -> bytes | None:
-        """Run one, and give its single value."""
+    One may be sent while another is done, so that Postgres does not wait for us to hear that it is: of a write it does
+    the most.
+    """
+
+    places = 2
+
+    def _at_hand(self) -> Line | None:
+        """A pen that nobody uses; or, if there can be no more of them, one that is used once."""
+        free = next((pen for pen in self._idle if not pen.pipe.is_busy), None)
+        if free is None and self._open < self._most:
+            return None
+        pen = free or super()._at_hand()
+        if pen is free and free is not None:
+            self._idle.remove(free)
+        return pen
+
+    async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:
+        """Run one, and give its single value; the sequel is asked in the same breath."""
         if not self._most:
             raise LongWay
         try:
@@ -244,7 +280,7 @@ class Pens(Lines):
         except OSError:
             raise LongWay from None
         try:
-            return await self._ask(pen, text, arguments, keep=True)
+            return await self._do(pen, text, arguments, sequel)
         except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
             # Whoever waited in vain would only wait once more.
             raise Busy from error
@@ -254,6 +290,19 @@ class Pens(Lines):
             raise LongWay from None
         finally:
             self._give_back(pen)
+
+    async def _do(self, pen: Line, text: str, arguments: Sequence[Any], sequel: Sequel | None) -> bytes | None:
+        answer = pen.ask(text, arguments, keep=True)
+        if sequel is None:
+            return await self._told(pen, answer)
+        # Only what is prepared is on its way already; else one is asked after the other.
+        following = pen.ask(sequel.text, sequel.arguments, keep=True)
+        try:
+            return await self._told(pen, answer)
+        finally:
+            # What was done is done: if it cannot be shown from here, it is from elsewhere.
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                sequel.value = await following
 
 
 LOST = (

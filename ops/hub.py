@@ -28,6 +28,8 @@ BACKOFF_MOST_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
 SENT_AT_ONCE = 100
 """Rings in one round trip to Redis: each of its own takes longer than all of these together."""
+PAUSE_SECONDS = 0.01
+"""How long rings wait for others after some were sent."""
 OUTBOX_RINGS_MAX = 1_000
 EAR_RINGS_MAX = 64
 PAYLOAD_BYTES_MAX = 1024
@@ -262,13 +264,17 @@ class RedisHub:
 
     async def _post(self, line: Line) -> None:
         """Send what waits, oldest first; what was under way when a connection broke is sent again."""
+        clock = asyncio.get_running_loop().time
         with line.wire.fatal():
             while True:
                 self._leaving = self._leaving or [await self._outbox.get()]
                 while len(self._leaving) < SENT_AT_ONCE and not self._outbox.empty():
                     self._leaving.append(self._outbox.get_nowait())
+                began = clock()
                 await line.wire.publish_all(self._leaving)
                 for _ in self._leaving:
                     self._outbox.task_done()
                 self.rung += len(self._leaving)
                 self._leaving = []
+                # A single ring goes at once; where they never end, many go together.
+                await asyncio.sleep(began + PAUSE_SECONDS - clock())

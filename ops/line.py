@@ -44,6 +44,8 @@ class Wire(BroadcastBackend):
             socket_connect_timeout=CONNECT_SECONDS,
         )
         self._pubsub = self._redis.pubsub()
+        # Nobody else asks on it, and nothing is asked again: a pool and retries would be most of the work.
+        self._caller = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has it so
         self._unanswered: deque[asyncio.Event] = deque()
         self._reader: asyncio.Task[Any] | None = None
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -72,6 +74,7 @@ class Wire(BroadcastBackend):
             if self._reader is not None:
                 await asyncio.wait([self._reader])
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+            await self._caller.disconnect()
         finally:
             await self._redis.aclose()
 
@@ -82,7 +85,8 @@ class Wire(BroadcastBackend):
     async def publish_all(self, messages: Sequence[tuple[str, Any]]) -> None:
         """Come back when Redis has taken all of them, in this order."""
         async with asyncio.timeout(PUBLISH_SECONDS):
-            await self._redis.eval(PUBLISH_ALL, 0, *chain.from_iterable(messages))
+            await self._caller.send_command("EVAL", PUBLISH_ALL, 0, *chain.from_iterable(messages))
+            await self._caller.read_response()
 
     async def subscribe(self, channel: str) -> None:
         """Ask for a channel; `answered` comes back when it is ours."""

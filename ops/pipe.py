@@ -65,7 +65,7 @@ WRITTEN: dict[type, Callable[[Any], bytes]] = {
     int: lambda value: b"%d" % value,
     bool: lambda value: b"t" if value else b"f",
     UUID: _id,
-    FOUND_UUID: _id,
+    FOUND_UUID: lambda value: str(value).encode(),
     datetime: _time,
     date: _time,
     Decimal: lambda value: str(value).encode(),
@@ -154,10 +154,11 @@ class Pipe(asyncio.Protocol):
         self._transport.abort()
 
     def close(self) -> None:
-        """Hang up, as soon as what was said is sent."""
+        """Hang up, as soon as everything is answered."""
         self.is_closed = True
-        self._transport.write(GOODBYE)
-        self._transport.close()
+        if not self._asked:
+            self._transport.write(GOODBYE)
+            self._transport.close()
 
     # What the transport calls.
 
@@ -200,6 +201,8 @@ class Pipe(asyncio.Protocol):
         elif kind == READY:
             (_, answer), value, error = self._asked.popleft(), self._value, self._error
             self._value = self._error = None
+            if self.is_closed:
+                self.close()
             if answer.done():
                 return
             if error is None:

@@ -1,6 +1,6 @@
 """What a verb is given: who asks, what time it is, and how to read, write and tell."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from loaders.together import Together
 from loaders.work import Reading, UnitOfWork, in_our_words, is_away
 from media.depot import Depot
 from models.accounts import Account, Session
-from models.base import Audience
+from models.base import Audience, Base
 from models.config import Config
 from models.control import Actor, Service
 from models.errors import OutcomeUnknown, Unauthenticated
@@ -65,11 +65,21 @@ class Answers(Protocol):
         """Ask a statement for its single value, a text or JSON; `keep` says that it will be asked again."""
 
 
+@dataclass(slots=True)
+class Sequel:
+    """What is asked when something is done, without waiting to be told that it is."""
+
+    text: str
+    arguments: Sequence[Any]
+    value: bytes | None = None
+    """What came of it, if anything did."""
+
+
 class Deeds(Protocol):
     """Runs statements that are whole transactions."""
 
-    async def do(self, text: str, arguments: Sequence[Any]) -> bytes | None:
-        """Run one, and give its single value, a text or JSON.
+    async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:
+        """Run one, and give its single value, a text or JSON; and see to its sequel.
 
         Raises `LongWay` where nothing was done, and `OutcomeUnknown` where nobody can know.
         """
@@ -115,6 +125,8 @@ class Context:
     """Reads once what many ask at the same moment."""
     deeds: Deeds | None = None
     """Runs what a verb does in a single statement, where it does."""
+    showing: "Callable[[type[Base], UUID], Sequel | None] | None" = None
+    """Asks what is to be shown of the row that an operation answers with, if somebody knows already which it is."""
     remarks: dict[str, Any] = field(default_factory=dict)
     """What the answer carries beside its data, under `extensions`."""
 
@@ -126,6 +138,12 @@ class Context:
     """The machine that this server is, if it is one that can be sent away."""
     operator: Actor | None = None
     """Who steers from the command line, where nobody signs in."""
+
+    def renewed(self, **more: Any) -> "Context":
+        """The same, but for these: `dataclasses.replace` would go through all of it."""
+        made = object.__new__(Context)
+        vars(made).update(vars(self) | more)
+        return made
 
     @property
     def me(self) -> Account:

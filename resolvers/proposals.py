@@ -44,8 +44,9 @@ async def submit(
         if first := await resolvers.idempotency.first_answer(ctx, work, once, Proposal):
             return first
         job, is_invited = await loaders.jobs.hold(work, job_id, *ctx.eyes)
-        proposal = Proposal.submit(job, me, words, at=ctx.now(), invited=is_invited, agreed=agreed_cost)
-        proposal.id = once.subject_id
+        proposal = Proposal.submit(
+            job, me, words, at=ctx.now(), invited=is_invited, agreed=agreed_cost, key=once.subject_id
+        )
         (await loaders.accounts.party(work, job.client_id)).must_be_available()
         await resolvers.media.exchange(ctx, work, old=(), new=words.upload_ids, group=UploadGroup.ATTACHMENTS)
         work.add(proposal)
@@ -69,8 +70,9 @@ async def _submit_at_once(
     if found is None or words.upload_ids:
         raise LongWay
     terms = loaders.offering.read(found)
-    proposal = Proposal.submit(terms.job, me, words, at=now, invited=terms.is_invited, agreed=agreed_cost)
-    proposal.id = once.subject_id
+    proposal = Proposal.submit(
+        terms.job, me, words, at=now, invited=terms.is_invited, agreed=agreed_cost, key=once.subject_id
+    )
     spending = _spending(proposal, terms)
     events = _news(ctx, proposal, EventKind.PROPOSAL_SUBMITTED, terms.job.client_id)
     if spending:
@@ -97,7 +99,9 @@ async def _write(ctx: Context, offer: Offer) -> None:
     rings: dict[str, int | str] = dict.fromkeys(streams, "")
     statement = offer.statement
     try:
-        told = await ctx.deeds.do(statement.text, ctx.arguments(statement.parameters, offer.bound()))
+        arguments = ctx.arguments(statement.parameters, offer.bound())
+        sequel = ctx.showing(Proposal, offer.once.subject_id) if ctx.showing else None
+        told = await ctx.deeds.do(statement.text, arguments, sequel)
         rings = dict(zip(streams, loaders.offering.numbers(told), strict=True)) if told else {}
     finally:
         await ctx.ring(rings)
@@ -117,7 +121,8 @@ def _news(ctx: Context, proposal: Proposal, kind: EventKind, other: UUID | None)
     streams = [job_stream(proposal.job_id), proposal_stream(proposal.job_id, proposal.freelancer_id)]
     if other is not None:
         streams.append(account_stream(other))
-    return [event(stream, kind, proposal, by=ctx.me.id, at=ctx.now()) for stream in streams]
+    by, at = ctx.me.id, ctx.now()
+    return [event(stream, kind, proposal, by=by, at=at) for stream in streams]
 
 
 async def _lock(ctx: Context, work: UnitOfWork, proposal_id: UUID) -> tuple[Job, Proposal]:

@@ -8,9 +8,10 @@ Where a field is not declared, or a value is not one that can be judged here, `U
 answered in the ordinary way, which also tells of every error.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -31,6 +32,7 @@ from graphql import (
     Undefined,
     VariableNode,
     Visitor,
+    coerce_input_literal,
     get_named_type,
     get_nullable_type,
     is_list_type,
@@ -47,9 +49,11 @@ from loaders import compile as plan
 from loaders.batch import NO_FILTERS, Relation
 from loaders.compile import Border, Shape, Slot, Thing, Value, Way
 from models.base import Base
+from models.errors import Refusal
 from resolvers.context import Context
 from schema import edges
 from schema.edges import AGAIN, BY_NOUN, EDGE, Window, all_named_by, model_of, named_by, slice_of
+from schema.errors import Refused, shown_refusal
 from schema.scalars import key_of
 
 Values: TypeAlias = Mapping[str, Any]
@@ -104,6 +108,33 @@ class Plan:
     fillings: tuple[Filling, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Deed:
+    """The one field of a mutation: how it is carried out, and which of what it may give are rows that are shown."""
+
+    name: str
+    """What the answer calls it."""
+    details: list[FieldDetails]
+    kinds: dict[type[Base], GraphQLObjectType]
+    refuses: bool
+    """Whether a no is one of its answers."""
+    verb: Callable[..., Awaitable[Any]]
+    arguments: Callable[[Values], dict[str, Any] | None]
+
+    def begun(self, values: Values, context: Context) -> Awaitable[Any] | None:
+        """Begin it, or leave it to whoever looks closer at what it is given."""
+        arguments = self.arguments(values)
+        return None if arguments is None else self._done(arguments, context)
+
+    async def _done(self, arguments: dict[str, Any], context: Context) -> Any:
+        try:
+            return await self.verb(info=SimpleNamespace(context=context), **arguments)
+        except Refusal as refusal:
+            if not self.refuses:
+                raise
+            return shown_refusal(refusal)
+
+
 def conditions_of(document: DocumentNode) -> tuple[str, ...]:
     """List the variables that decide which parts of a document are included."""
     names: dict[str, None] = {}
@@ -141,6 +172,66 @@ class Planner:
             return walk.finished(walk.things(root, collected.grouped_field_set, None))
         except GraphQLError as error:
             raise Unplanned("error", error.message) from error
+
+    def deed(self, document: DocumentNode, operation: OperationDefinitionNode, values: Values) -> Deed:
+        """Plan a mutation of one field whose arguments are variables, or depend on none."""
+        walk = _Walk(self, document, operation, values)
+        root = self.core.mutation_type
+        assert root is not None
+        collected = collect_fields(self.core, walk.fragments, walk.values, root, operation).grouped_field_set
+        if len(collected) != 1:
+            raise Unplanned("several")
+        ((name, details),) = collected.items()
+        known = root.fields.get(details[0].node.name.value)
+        if known is None:
+            raise Unplanned("undeclared", name)
+        kind: Any = get_named_type(known.type)
+        possible = [kind] if isinstance(kind, GraphQLObjectType) else self.core.get_possible_types(kind)
+        models = [model_of(one.is_type_of) for one in possible]
+        kinds = {model: one for model, one in zip(models, possible, strict=True) if model and models.count(model) == 1}
+        refuses = any(one.extensions[GraphQLCoreConverter.DEFINITION_BACKREF].origin is Refused for one in possible)
+        node = details[0].node
+        return Deed(name, details, kinds, refuses, self._verb(known), self._given(known, node))
+
+    def _verb(self, known: GraphQLField) -> Callable[..., Awaitable[Any]]:
+        """The function that a field calls, if nothing stands before it."""
+        definition = known.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+        resolver = definition.base_resolver
+        if not definition.is_async or definition.extensions or not resolver.info_parameter:
+            raise Unplanned("undeclared", definition.python_name)
+        verb: Callable[..., Awaitable[Any]] = resolver.wrapped_func
+        return partial(verb, None) if resolver.self_parameter else verb
+
+    def _given(self, known: GraphQLField, node: FieldNode) -> Callable[[Values], dict[str, Any] | None]:
+        """How the arguments of a field are given; nothing where one is not as it has to be."""
+        definition = known.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+        pythons = {self.config.name_converter.from_argument(one): one for one in definition.arguments}
+        written = {argument.name.value: argument.value for argument in node.arguments or ()}
+        if any(one.default_value is not Undefined for one in known.args.values()):
+            raise Unplanned("input")
+
+        def converted(name: str, value: Any) -> Any:
+            # What was read from JSON is what it is to be.
+            if not isinstance(value, dict | list):
+                return value
+            return convert_argument(value, pythons[name].type, self.scalars, self.config)
+
+        plain = {name: value.name.value for name, value in written.items() if isinstance(value, VariableNode)}
+        fixed = {
+            pythons[name].python_name: converted(name, coerce_input_literal(value, known.args[name].type))
+            for name, value in written.items()
+            if name not in plain and not _varies(value)
+        }
+        if len(plain) + len(fixed) < len(written):
+            raise Unplanned("input")
+        given = [(pythons[name].python_name, name, told) for name, told in plain.items()]
+        required = [pythons[name].python_name for name, one in known.args.items() if is_non_null_type(one.type)]
+
+        def arguments(values: Values) -> dict[str, Any] | None:
+            found = fixed | {python: converted(name, values[told]) for python, name, told in given if told in values}
+            return found if all(found.get(python) is not None for python in required) else None
+
+        return arguments
 
     def row(
         self,

@@ -10,9 +10,11 @@ twice takes nothing from those that everybody asks, neither here nor on the line
 
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import orjson
 import strawberry
@@ -32,8 +34,8 @@ from loaders.accounts import IS_STILL_SIGNED_IN
 from loaders.compile import HOLE, UNSAID, Shape, Statement, statement
 from models.base import NOW, WALL, Audience, Base
 from models.errors import Busy, Refusal
-from resolvers.context import Context
-from schema.plans import INTROSPECTION, ROW, Bound, Plan, Planner, Unplanned, Values
+from resolvers.context import Context, Sequel
+from schema.plans import INTROSPECTION, ROW, Bound, Deed, Plan, Planner, Unplanned, Values
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +67,7 @@ class Planned:
     """A plan and its statements; or why there is none, in a word; or the answer itself, where it never changes."""
 
     key: Key
-    plan: "Plan | str | bytes"
+    plan: "Plan | Deed | str | bytes"
     bytes: int
     is_known: bool = False
     """Whether it was asked for again."""
@@ -141,6 +143,30 @@ class Question:
     values: Values
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asking:
+    """A statement that is asked, and what its answer is read by."""
+
+    plan: Plan
+    values: Values
+    made: Statement
+    arguments: list[Any]
+    keep: bool
+
+    async def ask(self, context: Context, *, shared: bool = False) -> bytes | None:
+        """Ask it; once for all who ask the same at the same moment, if it is shared."""
+        ask = partial(context.answers.value, self.made.text, self.arguments, keep=self.keep)
+        return await (context.together.ask(_same(self.made, self.arguments, context), ask) if shared else ask())
+
+    def told(self, data: bytes | None, context: Context) -> bytes:
+        """Read the answer."""
+        if data is None:
+            raise Unplanned("signed out")
+        if MARK in data:
+            raise Unplanned("unsaid")
+        return _filled(data, self.plan, self.values, context) if self.plan.fillings else data
+
+
 class Compiler:
     """Answers queries by one statement each, and whatever is asked of a row that a mutation or an event shows."""
 
@@ -156,7 +182,7 @@ class Compiler:
             planned = self.shelf.get(asked.key) or self._planned(
                 asked, asked.key, lambda: self._planner.operation(asked.document, asked.node, asked.values)
             )
-            found = await self._asked(planned, asked, context, {})
+            found = await self._answered(planned, asked, context)
         except Unplanned as unplanned:
             self.taken[unplanned.reason] += 1
             return None
@@ -172,22 +198,24 @@ class Compiler:
         self.taken["compiled"] += 1
         return found
 
+    async def _answered(self, planned: Planned, asked: Question, context: Context) -> bytes:
+        if isinstance(planned.plan, bytes):
+            if context.is_recalled:
+                raise Unplanned(INTROSPECTION, "nobody has looked yet whether she is signed in")
+            return planned.plan
+        asking = self._asking(planned, asked, context, {})
+        return asking.told(await asking.ask(context), context)
+
     async def row(
         self, asked: Question, kind: GraphQLObjectType, details: list[FieldDetails], row: Base, context: Context
     ) -> bytes | None:
         """Give the JSON of what is asked of a row; nothing where it is to be read in the ordinary way."""
-        where = tuple([detail.node.loc.start if detail.node.loc else 0 for detail in details])
-        key = (*asked.key, kind.name, where)
         try:
-            planned = self.shelf.get(key) or self._planned(
-                asked,
-                key,
-                lambda: self._planner.row(asked.document, asked.node, asked.values, kind, details, type(row)),
-            )
+            key: UUID = row.id  # type: ignore[attr-defined]  # whatever is found by its id has one
+            asking = self.asking(asked, kind, details, type(row), key, context)
             # What happens is told to many at once; what somebody did, to nobody but her.
             shared = asked.node.operation is OperationType.SUBSCRIPTION
-            bound = {ROW: row.id}  # type: ignore[attr-defined]  # whatever is found by its id has one
-            found = await self._asked(planned, asked, context, bound, shared=shared)
+            found = asking.told(await asking.ask(context, shared=shared), context)
         except Unplanned as unplanned:
             self.taken[f"row {unplanned.reason}"] += 1
             return None
@@ -202,16 +230,35 @@ class Compiler:
         self.taken["row"] += 1
         return found
 
-    async def _asked(
-        self, planned: Planned, asked: Question, context: Context, bound: Bound, *, shared: bool = False
-    ) -> bytes:
+    def asking(
+        self,
+        asked: Question,
+        kind: GraphQLObjectType,
+        details: list[FieldDetails],
+        model: type[Base],
+        key: UUID,
+        context: Context,
+    ) -> "Asking":
+        """What is asked of a row of a model."""
+        where = tuple([detail.node.loc.start if detail.node.loc else 0 for detail in details])
+        place = (*asked.key, kind.name, where)
+        planned = self.shelf.get(place) or self._planned(
+            asked, place, lambda: self._planner.row(asked.document, asked.node, asked.values, kind, details, model)
+        )
+        return self._asking(planned, asked, context, {ROW: key})
+
+    def deed(self, asked: Question) -> Deed | None:
+        """What a mutation does, if it does one thing."""
+        planned = self.shelf.get(asked.key) or self._planned(
+            asked, asked.key, lambda: self._planner.deed(asked.document, asked.node, asked.values)
+        )
+        return planned.plan if isinstance(planned.plan, Deed) else None
+
+    def _asking(self, planned: Planned, asked: Question, context: Context, bound: Bound) -> "Asking":
         plan, values = planned.plan, asked.values
-        if isinstance(plan, bytes):
-            if context.is_recalled:
-                raise Unplanned(INTROSPECTION, "nobody has looked yet whether she is signed in")
-            return plan
         if isinstance(plan, str):
             raise Unplanned(plan)
+        assert isinstance(plan, Plan)
         try:
             shapes = tuple([fill(values, context, bound) for fill in plan.slots])
         except Refusal as refusal:
@@ -223,14 +270,7 @@ class Compiler:
         if made is None:
             made = statement(plan.value, audience, shapes, IS_STILL_SIGNED_IN if context.is_recalled else None)
             self.shelf.add(planned, kind, made)
-        arguments = context.arguments(made.parameters, bound)
-        ask = partial(context.answers.value, made.text, arguments, keep=planned.is_known)
-        data: bytes | None = await (context.together.ask(_same(made, arguments, context), ask) if shared else ask())
-        if data is None:
-            raise Unplanned("signed out")
-        if MARK in data:
-            raise Unplanned("unsaid")
-        return _filled(data, plan, values, context) if plan.fillings else data
+        return Asking(plan, values, made, context.arguments(made.parameters, bound), planned.is_known)
 
     def remember(self, asked: Question, data: bytes) -> None:
         """Answer a question that has no variables always like this from now on: what is known of a schema stays so."""
@@ -247,15 +287,57 @@ class Compiler:
         self.taken["compiled"] += 1
         return planned.plan
 
-    def _planned(self, asked: Question, key: Key, plan: Callable[[], Plan]) -> Planned:
+    def _planned(self, asked: Question, key: Key, plan: "Callable[[], Plan | Deed]") -> Planned:
         try:
-            made: Plan | str = plan()
+            made: Plan | Deed | str = plan()
         except Unplanned as unplanned:
             made = unplanned.reason
         size = asked.document.loc.end if asked.document.loc else 0
         planned = Planned(key, made, BYTES_A_CHARACTER * size)
         self.shelf.put(planned)
         return planned
+
+
+class Showing:
+    """How the row is shown that a mutation answers with: its verb may ask for that with what writes it."""
+
+    def __init__(self, compiler: "Compiler", asked: Question, deed: Deed, context: Any) -> None:
+        self._compiler, self._asked, self._deed = compiler, asked, deed
+        self._asking: Asking | None = None
+        self._sequel: Sequel | None = None
+        # Only who is remembered has something written by a single message.
+        is_asked = isinstance(context, Context) and context.is_recalled
+        self.context = context.renewed(showing=self.ask) if is_asked else context
+        """What the verb is to be given."""
+        # Whoever asks for it has seen by then whether she is signed in yet.
+        self._seen = context.renewed(is_recalled=False) if is_asked else context
+
+    def ask(self, model: type[Base], key: UUID) -> Sequel | None:
+        """What is asked of this row."""
+        with suppress(Unplanned):
+            if kind := self._deed.kinds.get(model):
+                self._asking = self._compiler.asking(self._asked, kind, self._deed.details, model, key, self._seen)
+                self._sequel = Sequel(self._asking.made.text, self._asking.arguments)
+        return self._sequel
+
+    async def told(self, found: Any) -> bytes | None:
+        """Give the JSON of the answer's data; nothing if what was found is no row, or is for the ordinary way."""
+        kind = self._deed.kinds.get(type(found))
+        if kind is None:
+            return None
+        data = self._told_already()
+        if data is None:
+            data = await self._compiler.row(self._asked, kind, self._deed.details, found, self.context)
+        return None if data is None else b'{"%s":%s}' % (self._deed.name.encode(), data)
+
+    def _told_already(self) -> bytes | None:
+        if self._asking is None or self._sequel is None or self._sequel.value in {None, NOTHING}:
+            return None
+        with suppress(Unplanned):
+            data = self._asking.told(self._sequel.value, self.context)
+            self._compiler.taken["row"] += 1
+            return data
+        return None
 
 
 def showing_rows(executor: type[Executor[Any]], compiler: Compiler) -> type[Executor[Any]]:
@@ -265,6 +347,17 @@ def showing_rows(executor: type[Executor[Any]], compiler: Compiler) -> type[Exec
         asked: Question | None = None
         declined: frozenset[Any] = frozenset()
         """Where a row was shown in the ordinary way; so is what is under it, which is read a level at a time."""
+        outcome: Awaitable[Any] | None = None
+        """What has come of the one field of a mutation, if that was carried out already."""
+
+        def execute_field(
+            self, parent: GraphQLObjectType, source: Any, details: list[FieldDetails], path: Any, position: Any
+        ) -> Any:
+            if self.outcome is None or path.prev:
+                return super().execute_field(parent, source, details, path, position)
+            known = parent.fields[details[0].node.name.value]
+            info = self.build_resolve_info(known, [one.node for one in details], parent, path)
+            return self.complete_awaitable_value(known.type, details, info, path, self.outcome, position)
 
         def collect_and_execute_subfields(
             self, return_type: GraphQLObjectType, details: list[FieldDetails], path: Any, result: Any, position: Any

@@ -6,7 +6,7 @@ which decides the HTTP status. Resolvers, field extensions and exception handler
 as ever; schema extensions would not, so a schema that has some is refused.
 """
 
-from asyncio import FIRST_COMPLETED, Future, ensure_future, gather, wait
+from asyncio import FIRST_COMPLETED, Future, ensure_future, gather, get_running_loop, wait
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import AbstractContextManager, aclosing, contextmanager
@@ -22,28 +22,27 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
-    ListTypeNode,
-    NamedTypeNode,
-    NonNullTypeNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
-    TypeNode,
+    Undefined,
     VariableDefinitionNode,
+    coerce_input_literal,
     create_source_event_stream,
     execute_root_selection_set,
+    is_non_null_type,
     map_source_to_response_event,
     parse,
     specified_rules,
+    type_from_ast,
     validate,
 )
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from loaders.compile import INT_MAX, INT_MIN
 from ops.transport.asked import Asked, asked, read_json
-from ops.transport.compiled import Compiler, Question, showing_rows, shown_each, shown_once
+from ops.transport.compiled import Compiler, Question, Showing, showing_rows, shown_each, shown_once
 from ops.transport.errors import (
     BAD_USER_INPUT,
     PARSE_FAILED,
@@ -55,6 +54,7 @@ from ops.transport.errors import (
     rejected,
 )
 from resolvers.context import LongWay
+from schema.inputs import FromJSON, Unread, from_json
 from schema.limits import Limits, Measure, Ruler
 from schema.plans import conditions_of
 
@@ -82,62 +82,38 @@ class Known:
     """What it is called: query, mutation, subscription."""
     node: OperationDefinitionNode
     measure: Measure
-    variables: "tuple[Variable, ...] | None"
-    """Its variables, if all of them are simple ones."""
+    variables: "tuple[Variable, ...]"
 
-    def coerced(self, raw: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Read its variables at once, if they are what anybody sends; nothing where somebody has to look closer."""
-        if self.variables is None:
-            return None
+    def read(self, raw: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Read its variables, if they are as they should be; nothing where somebody has to look closer."""
         found: dict[str, Any] = {}
-        for variable in self.variables:
-            if not variable.reads(raw, found):
-                return None
+        try:
+            for variable in self.variables:
+                if variable.name in raw:
+                    found[variable.name] = variable.read(raw[variable.name])
+                elif variable.default is not Undefined:
+                    found[variable.name] = variable.default
+                elif variable.required:
+                    return None
+        except Unread:
+            return None
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of which it can be told at a glance whether a value is right, and means itself."""
+    """A variable, and how its value is read where nothing is wrong with it."""
 
     name: str
-    kind: type
-    several: bool
+    read: FromJSON
     required: bool
-
-    def reads(self, raw: Mapping[str, Any], found: dict[str, Any]) -> bool:
-        """Read the value, or tell that it is not a simple one."""
-        if self.name not in raw:
-            return not self.required
-        value = raw[self.name]
-        found[self.name] = value
-        if value is None:
-            return not self.required
-        if self.several:
-            return type(value) is list and all(type(one) is self.kind for one in value)
-        if self.kind is int:
-            return type(value) is int and INT_MIN <= value <= INT_MAX
-        return type(value) is self.kind
+    default: Any
 
 
-SIMPLE = {"ID": str, "String": str, "Cursor": str, "Int": int, "Boolean": bool}
-"""Scalars whose values in JSON are read as they are, if they are of the one type."""
-
-
-def _simple(node: VariableDefinitionNode) -> Variable | None:
-    kind: TypeNode = node.type
-    required = isinstance(kind, NonNullTypeNode)
-    kind = kind.type if isinstance(kind, NonNullTypeNode) else kind
-    if several := isinstance(kind, ListTypeNode):
-        kind = kind.type
-        if not isinstance(kind, NonNullTypeNode):
-            return None
-        kind = kind.type
-    if node.default_value or not isinstance(kind, NamedTypeNode) or kind.name.value not in SIMPLE:
-        return None
-    if several and kind.name.value == "Int":
-        return None
-    return Variable(node.variable.name.value, SIMPLE[kind.name.value], several, required)
+def _variable(schema: GraphQLSchema, node: VariableDefinitionNode) -> Variable:
+    kind: Any = type_from_ast(schema, node.type)
+    default = coerce_input_literal(node.default_value, kind) if node.default_value else Undefined
+    return Variable(node.variable.name.value, from_json(kind), is_non_null_type(kind), default)
 
 
 def _question(document: "Document", known: Known, values: dict[str, Any]) -> Question:
@@ -145,11 +121,10 @@ def _question(document: "Document", known: Known, values: dict[str, Any]) -> Que
     return Question(document.ast, known.node, key, values)
 
 
-def _known(node: OperationDefinitionNode, measures: Mapping[str | None, Measure]) -> Known:
+def _known(schema: GraphQLSchema, node: OperationDefinitionNode, measures: Mapping[str | None, Measure]) -> Known:
     name = node.name.value if node.name else None
-    found = [_simple(variable) for variable in node.variable_definitions or ()]
-    simple = [variable for variable in found if variable]
-    return Known(name, node.operation.value, node, measures[name], tuple(simple) if len(simple) == len(found) else None)
+    variables = tuple(_variable(schema, variable) for variable in node.variable_definitions or ())
+    return Known(name, node.operation.value, node, measures[name], variables)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -260,7 +235,7 @@ class Documents:
         measures = self._measured(ast)
         self._must_be_valid(ast)
         nodes = [node for node in ast.definitions if isinstance(node, OperationDefinitionNode)]
-        known = [_known(node, measures) for node in nodes]
+        known = [_known(self._schema, node, measures) for node in nodes]
         return Document(text, ast, {one.name: one for one in known}, conditions_of(ast))
 
     def _parsed(self, text: str) -> DocumentNode:
@@ -351,7 +326,7 @@ class Operations:
         """Read what was asked and count what it will cost, without running anything."""
         document = self._documents.read(ask.query)
         known = _chosen(document, ask.operation_name)
-        values = known.coerced(ask.variables)
+        values = known.read(ask.variables)
         executor = None
         if values is None:
             executor = self._built(document, known, ask.variables, ask.extensions)
@@ -407,9 +382,9 @@ class Operations:
         try:
             if compiled and (data := await self.answered(operation, context)) is not None:
                 return {"data": orjson.Fragment(data)}
-            result = execute_root_selection_set(self._executor_of(operation, context, compiled=compiled))
-            if not isinstance(result, ExecutionResult):
-                result = await result
+            if compiled and (answer := await self._done(operation, context)) is not None:
+                return answer
+            result = await _executed(self._executor_of(operation, context, compiled=compiled))
             _must_not_go_the_long_way(result)
             if compiled and not result.errors and _is_of_the_schema_alone(operation):
                 self._compiler.remember(operation.question, orjson.dumps(result.data))
@@ -418,6 +393,37 @@ class Operations:
             raise
         except Exception as error:  # noqa: BLE001 - the last place where a client can be told
             return {"errors": present([error])}
+
+    async def _done(self, operation: Operation, context: Any) -> Answer | None:
+        """Carry out a mutation of one field; nothing where that is to be done in the ordinary way from its beginning.
+
+        The row that it answers with is shown by one statement; anything else, be it a refusal or an error, in the
+        ordinary way, to which it comes as what the field gave.
+        """
+        if not self._compiled or operation.kind is not OperationType.MUTATION:
+            return None
+        deed = self._compiler.deed(operation.question)
+        if deed is None:
+            return None
+        showing = Showing(self._compiler, operation.question, deed, context)
+        doing = deed.begun(operation.values, showing.context)
+        if doing is None:
+            return None
+        outcome: Future[Any] = get_running_loop().create_future()
+        try:
+            outcome.set_result(await doing)
+        except LongWay:
+            raise
+        except Exception as error:  # noqa: BLE001 - told in the ordinary way, with everything that belongs to that
+            outcome.set_exception(error)
+        else:
+            data = await showing.told(outcome.result())
+            if data is not None:
+                remarks = getattr(context, "remarks", {})
+                return {"data": orjson.Fragment(data)} | ({"extensions": dict(remarks)} if remarks else {})
+        executor: Any = self._executor_of(operation, context)
+        executor.outcome = outcome
+        return _answer(await _executed(executor), getattr(context, "remarks", {}))
 
     async def answered(self, operation: Operation, context: Any) -> bytes | None:
         """Answer a query by one statement, if it can be, with the JSON of its `data`."""
@@ -492,6 +498,11 @@ def _must_not_go_the_long_way(result: ExecutionResult) -> None:
 def _is_of_the_schema_alone(operation: Operation) -> bool:
     """Tell whether the answer is always the same."""
     return operation.fields <= OF_THE_SCHEMA and not operation.known.node.variable_definitions
+
+
+async def _executed(executor: Executor[Any]) -> ExecutionResult:
+    result = execute_root_selection_set(executor)
+    return result if isinstance(result, ExecutionResult) else await result
 
 
 def _answer(result: ExecutionResult, extensions: Mapping[str, Any]) -> Answer:

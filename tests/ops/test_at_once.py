@@ -117,8 +117,8 @@ async def site(house, keep, monkeypatch):
     there = Site(house, app, client, freelancer, session, token)
     do = Pens.do
 
-    async def counted(self, text, arguments):
-        found = await do(self, text, arguments)
+    async def counted(self, text, arguments, sequel=None):
+        found = await do(self, text, arguments, sequel)
         there.deeds += found is not None
         return found
 
@@ -300,9 +300,9 @@ def meanwhile(monkeypatch):
     def happen(deed):
         do = Pens.do
 
-        async def later(self, text, arguments):
+        async def later(self, text, arguments, sequel=None):
             await deed()
-            return await do(self, text, arguments)
+            return await do(self, text, arguments, sequel)
 
         monkeypatch.setattr(Pens, "do", later)
 
@@ -338,17 +338,15 @@ async def test_connects_that_are_spent_meanwhile_are_not_spent_again(site, keep,
 
 
 async def test_whether_it_was_kept_is_not_guessed(site, job, monkeypatch):
-    do = Pens._ask
+    do = Pens._do
 
-    async def lost(self, line, text, arguments, *, keep):
-        found = await do(self, line, text, arguments, keep=keep)
-        if "claimed" in text:
-            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
-        return found
+    async def lost(self, pen, text, arguments, sequel):
+        await do(self, pen, text, arguments, sequel)
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
-    monkeypatch.setattr(Pens, "_ask", lost)
+    monkeypatch.setattr(Pens, "_do", lost)
     answer = await site.submit(job, "mine")
-    monkeypatch.setattr(Pens, "_ask", do)
+    monkeypatch.setattr(Pens, "_do", do)
 
     assert "OUTCOME_UNKNOWN" in str(answer)
     again = await site.submit(job, "mine")

@@ -8,7 +8,8 @@ import pytest
 
 from models.errors import Busy
 from ops import database
-from ops.database import PREPARED_MAX, Database, Lines
+from ops.database import PREPARED_MAX, Database, Lines, Pens
+from resolvers.context import LongWay, Sequel
 
 ALONE = "select pg_backend_pid()::text"
 COUNTED = "select count(*)::text from pg_prepared_statements"
@@ -140,3 +141,65 @@ async def test_lines_that_rest_are_opened_again(lines):
 
     assert await lines.value(ALONE, [], keep=False) != before
     assert lines.figures == (1, 1, 0)
+
+
+# Pens
+
+
+@pytest.fixture
+async def pens(settings) -> AsyncIterator[Pens]:
+    """A pen."""
+    base = Database.at(settings.database_url, connections=8)
+    yield base.pens
+    await base.close()
+
+
+FIRST, SECOND = "select 'first ' || $1", "select 'second ' || $1"
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+async def test_a_sequel_is_answered_with_what_is_done(pens, turns):
+    for turn in range(turns):
+        sequel = Sequel(SECOND, [f"{turn}"])
+        assert await pens.do(FIRST, [f"{turn}"], sequel) == b"first %d" % turn
+        assert sequel.value == b"second %d" % turn
+
+    assert pens.figures == (1, 1, 0)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_sequel_that_fails_changes_nothing_of_what_was_done(pens, is_known):
+    failing = "select (1 / $1::int)::text"
+    if is_known:
+        await pens.do(FIRST, ["x"], Sequel(failing, [1]))
+    sequel = Sequel(failing, [0])
+
+    assert await pens.do(FIRST, ["x"], sequel) == b"first x"
+    assert sequel.value is None
+    assert await pens.do(FIRST, ["y"], Sequel(failing, [1])) == b"first y"
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_what_is_refused_is_for_the_long_way_whatever_its_sequel(pens, is_known):
+    failing = "select (1 / $1::int)::text"
+    if is_known:
+        await pens.do(failing, [1], Sequel(SECOND, ["x"]))
+
+    with pytest.raises(LongWay):
+        await pens.do(failing, [0], Sequel(SECOND, ["x"]))
+
+    assert await pens.do(FIRST, ["x"]) == b"first x"
+    assert pens.figures == (1, 1, 0)
+
+
+async def test_whoever_gives_up_while_it_is_done_has_it_done(pens):
+    await pens.do("select 'slow' from pg_sleep($1::float8)", ["0"], Sequel(SECOND, ["x"]))
+    sequel = Sequel(SECOND, ["x"])
+    leaving = asyncio.create_task(pens.do("select 'slow' from pg_sleep($1::float8)", ["0.2"], sequel))
+    while pens.figures[1]:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await ended(leaving)
+
+    assert sequel.value == b"second x"
+    assert await pens.do(FIRST, ["x"]) == b"first x"
+    assert pens.figures == (1, 1, 0)
