@@ -295,6 +295,37 @@ def test_no_value_that_a_request_says_is_written_into_a_statement():
 # Rows that were changed
 
 
+TOTALS = "agreed { amount currency } escrowed { amount } owed { amount } paid { amount }"
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("asked", "reads"),
+    [
+        ("totals { %s } milestones { position amount { amount } state dueOn }", 1),
+        ("milestones { position description } title totals { %s __typename } id", 1),
+        ("milestones { position } again: milestones { id } totals { %s }", 2),
+        ("milestones { position availableActions } totals { %s }", 2),
+    ],
+)
+async def test_a_list_and_its_figures_are_read_together(both, house, people, keep, count, asked, reads):
+    filled = await keep(make.job(people.client, JobState.FILLED, hired_count=1))
+    proposal = await keep(make.proposal(filled, people.freelancer))
+    contract = await keep(make.contract(filled, proposal))
+    await keep(*(make.milestone(contract, position=at) for at in range(count)))
+    text = "query ($id: ID!) { contract(id: $id) { %s } }" % (asked % TOTALS)
+
+    for viewer in (people.client, people.freelancer, people.other_client, people.admin):
+        found, went = await both(viewer, text, id=id_of(contract))
+        assert went == "compiled"
+        assert (found["data"]["contract"] is None) is (viewer is people.other_client)
+    operations = Operations(build(), Limits())
+    with statements(house) as sent:
+        asking = operations.prepare(Asked(text, {"id": id_of(contract)}, None, {}))
+        await operations.run(asking, house.context(people.client))
+    assert sent[-1].count("FROM milestones") == reads
+
+
 CLOSE = """
 mutation ($id: ID!) {
     closeJob(input: {jobId: $id}) {
