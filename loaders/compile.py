@@ -51,8 +51,6 @@ HOLE = "\x02"
 """Stands before and after what is to be filled in: the number of a filling, a comma, and what it is made of."""
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
-ARGUMENTS_MAX = 90
-"""Operands of one chain of `||`: Postgres nests them, and copies what comes first for each that follows."""
 
 NAMED = re.compile(r"(?<!:):([a-z_]+)")
 PARAMETER = re.compile("\0([^\0]+)\0")
@@ -386,15 +384,17 @@ def _joined(parts: Iterable[_Part]) -> str:
         constant = ""
     if constant:
         arguments.append(_quoted(constant))
-    while len(arguments) > ARGUMENTS_MAX:
-        chunks = [arguments[at : at + ARGUMENTS_MAX] for at in range(0, len(arguments), ARGUMENTS_MAX)]
-        arguments = [_chained(chunk) for chunk in chunks]
-    return _chained(arguments) if arguments else "''"
+    if len(arguments) < 2:
+        return f"({arguments[0]})::text" if arguments else "''"
+    return _halved(arguments)
 
 
-def _chained(arguments: list[str]) -> str:
-    """Put them together with `||`, which copies less than `concat`."""
-    return f"({' || '.join(arguments)})" if len(arguments) > 1 else f"({arguments[0]})::text"
+def _halved(arguments: list[str]) -> str:
+    """Put them together with `||`, halves before wholes: from left to right, each would copy all that came before."""
+    if len(arguments) == 1:
+        return arguments[0]
+    middle = len(arguments) // 2
+    return f"({_halved(arguments[:middle])} || {_halved(arguments[middle:])})"
 
 
 def _or_nothing(text: str, *, optional: bool) -> _Sql:
@@ -434,6 +434,17 @@ class _Row:
         label = f"c{len(self.needed)}"
         self.needed.append(expression.label(label))
         return f"{self.name}.{label}"
+
+
+class _Bare(_Row):
+    """A row of a table under the table's own name, and its columns under theirs, so that others may speak of them."""
+
+    def computed(self, expression: ColumnElement[Any]) -> str:
+        """A column of the row; there is nothing else."""
+        column = expression.expression
+        assert isinstance(column, Column)
+        self.needed.append(column)
+        return f"{self.name}.{column.name}"
 
 
 @dataclass(slots=True)
@@ -481,7 +492,7 @@ class _Writer:
         """An object with both: what is read of the rows bears the name of their table, of which the figures speak."""
         summary, table = figures.summary, figures.summary.target.__table__
         assert isinstance(table, Table)
-        rows = _Row(table.name, summary.target, {})
+        rows = _Bare(table.name, summary.target, {})
         listed = f"coalesce(string_agg({_joined(self.thing(many.thing, rows))}, ','), '')"
         figured = self._row(None, {str(column.key): column for column in summary.columns})
         shown = f"case when {figured.name}.n > 0 then {_joined(self.thing(figures.thing, figured))} end"
@@ -495,7 +506,7 @@ class _Writer:
             )
         )
         used = {one.name for column in figured.needed for one in visitors.iterate(column) if isinstance(one, Column)}
-        rows.needed += [table.c[name] for name in sorted(used)]
+        rows.needed += [table.c[name] for name in sorted(used - {column.name for column in rows.needed})]
         found = self._found(many, self._key(many.key, row), rows, row).order_by(*many.relation.ordered())
         figures_of, _, _ = _text(select(*figured.needed, func.count().label("n")).select_from(table)).rpartition("FROM")
         taken = f"{figures_of}, {listed} AS l FROM ({_text(found)}) {table.name}"
@@ -875,8 +886,8 @@ def _place(text: str, kind: Any) -> str:
 def _day(text: str) -> str:
     # asyncpg keeps the first and the last day that Python knows as the two infinities.
     ends = {"-infinity": date.min, "infinity": date.max}
-    cases = " ".join(f"""when '{kept}' then '"{shown.isoformat()}"'""" for kept, shown in ends.items())
-    return f"case {text} {cases} else to_json({text})::text end"
+    cases = " ".join(f"""when {text} = '{kept}' then '"{shown.isoformat()}"'""" for kept, shown in ends.items())
+    return f"""case when isfinite({text}) then '"' || {text} || '"' {cases} end"""
 
 
 def _written(text: str, kind: Any, nullable: bool, way: Way, *, optional: bool) -> list[_Part]:
