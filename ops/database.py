@@ -3,10 +3,9 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -38,6 +37,9 @@ LINE_SETTINGS = {
     "enable_seqscan": "off",
 }
 
+Asked: TypeAlias = tuple[str, Sequence[Any]]
+"""A statement, and what is bound to it."""
+
 PREPARED_MAX = 100
 """Statements that one line keeps prepared; the least recently used are forgotten first."""
 
@@ -57,28 +59,40 @@ class Line:
         self._forgotten = b""
         """What is still to be said of those that are not kept any more."""
 
-    def ask(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Awaitable[bytes | None]:
-        """Ask for one value, at once if it is prepared; a statement that is not to be kept is forgotten at once."""
-        name = self.prepared.get(text)
-        if name is not None:
+    def ask(self, *asked: Asked, keep: bool = True) -> Awaitable[list[bytes | None]]:
+        """Ask for one value each, in one transaction; a statement that is not to be kept is forgotten at once."""
+        message = b""
+        for text, arguments in asked:
+            name = self.prepared.get(text)
+            if name is None:
+                return self._ask_anew(asked, keep=keep)
             self.prepared.move_to_end(text)
-            return self.pipe.ask(bound(name, arguments))
-        if not keep:
-            return self.pipe.ask(prepared(b"", text) + bound(b"", arguments))
-        return self._ask_anew(text, arguments)
+            message += bound(name, arguments)
+        return self.pipe.ask(message)
 
-    async def _ask_anew(self, text: str, arguments: Sequence[Any]) -> bytes | None:
-        self._made += 1
-        # Without a name it would be parsed and planned for each of its values.
-        name = b"kept_%d" % self._made
-        message, self._forgotten = self._forgotten + prepared(name, text) + bound(name, arguments), b""
+    async def _ask_anew(self, asked: Sequence[Asked], *, keep: bool) -> list[bytes | None]:
+        message, self._forgotten = self._forgotten, b""
+        made: dict[str, bytes] = {}
+        for text, arguments in asked:
+            name = self.prepared.get(text)
+            if name is None:
+                # Without a name it would be parsed and planned for each of its values.
+                name = made[text] = self._another_name() if keep else b""
+                message += prepared(name, text)
+            message += bound(name, arguments)
         try:
             found = await self.pipe.ask(message)
         except BaseException:
-            self._forgotten += forgotten(name)
+            self._forgotten += b"".join(map(forgotten, made.values()))
             raise
-        self._keep(text, name)
+        if keep:
+            for text, name in made.items():
+                self._keep(text, name)
         return found
+
+    def _another_name(self) -> bytes:
+        self._made += 1
+        return b"kept_%d" % self._made
 
     def _keep(self, text: str, name: bytes) -> None:
         if text in self.prepared:
@@ -131,7 +145,8 @@ class Lines:
         """Ask for one value, as soon as a line is free."""
         line = await self._take()
         try:
-            return await self._told(line, line.ask(text, arguments, keep=keep))
+            found = await self._told(line, line.ask((text, arguments), keep=keep))
+            return found[0] if found else None
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise Busy from error
         finally:
@@ -148,7 +163,7 @@ class Lines:
     def _at_hand(self) -> Line | None:
         return self._idle.pop() if self._idle else None
 
-    async def _told(self, line: Line, answer: Awaitable[bytes | None]) -> bytes | None:
+    async def _told(self, line: Line, answer: Awaitable[list[bytes | None]]) -> list[bytes | None]:
         try:
             return await answer
         except asyncpg.InvalidCachedStatementError:
@@ -272,7 +287,7 @@ class Pens(Lines):
         return pen
 
     async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:
-        """Run one, and give its single value; the sequel is asked in the same breath."""
+        """Run one, and give its single value; what the sequel asks belongs to the same transaction."""
         if not self._most:
             raise LongWay
         try:
@@ -292,17 +307,11 @@ class Pens(Lines):
             self._give_back(pen)
 
     async def _do(self, pen: Line, text: str, arguments: Sequence[Any], sequel: Sequel | None) -> bytes | None:
-        answer = pen.ask(text, arguments, keep=True)
         if sequel is None:
-            return await self._told(pen, answer)
-        # Only what is prepared is on its way already; else one is asked after the other.
-        following = pen.ask(sequel.text, sequel.arguments, keep=True)
-        try:
-            return await self._told(pen, answer)
-        finally:
-            # What was done is done: if it cannot be shown from here, it is from elsewhere.
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                sequel.value = await following
+            return (await self._told(pen, pen.ask((text, arguments))))[0]
+        asked = ((text, arguments), (sequel.text, sequel.arguments))
+        value, sequel.value = await self._told(pen, pen.ask(*asked))
+        return value
 
 
 LOST = (

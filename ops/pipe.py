@@ -1,9 +1,9 @@
 """A connection to Postgres on which statements are asked whose answer is one value, with nothing in between.
 
 asyncpg opens it, with all that belongs to that; from then on the messages are ours. What is bound is sent as text, and
-what comes back are the bytes of one text, JSON or bytea. A statement is prepared, bound and run by one message, and
-another may be asked before it has answered. A pool, codecs and a timer for each statement would cost twice as much as
-this (docs/decisions/0026-pipes.md).
+what comes back are the bytes of one text, JSON or bytea. A statement is prepared, bound and run by one message, others
+may follow in the same transaction, and more may be asked before it has answered. A pool, codecs and a timer for each
+statement would cost twice as much as this (docs/decisions/0026-pipes.md).
 
     https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -29,10 +29,10 @@ NULL = b"\xff\xff\xff\xff"
 """The length of what is not there."""
 
 SYNC = b"S\0\0\0\x04"
-"""Say when everything that was asked is over."""
+"""Say when everything that was asked before is over; it was one transaction, which ends here."""
 
-RUN = b"E\0\0\0\x09\0\0\0\0\0" + SYNC
-"""Run what was bound, to its end, and say when it is over, which also ends its transaction."""
+RUN = b"E\0\0\0\x09\0\0\0\0\0"
+"""Run what was bound, to its end."""
 
 GOODBYE = b"X\0\0\0\x04"
 
@@ -112,10 +112,10 @@ class Pipe(asyncio.Protocol):
         # asyncpg lends it to nobody: the one thing of its own that is used here, with `_cancel` below.
         self._transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001
         self._loop = asyncio.get_running_loop()
-        self._asked: deque[tuple[float, asyncio.Future[bytes | None]]] = deque()
+        self._asked: deque[tuple[float, asyncio.Future[list[bytes | None]]]] = deque()
         """Until when each answer has to have come, in the order in which they come."""
         self._is_watched = False
-        self._value: bytes | None = None
+        self._values: list[bytes | None] = []
         self._error: Exception | None = None
         self._pieces: list[bytes] = []
         self._missing = 0
@@ -130,13 +130,13 @@ class Pipe(asyncio.Protocol):
         """Whether an answer has yet to come."""
         return bool(self._asked)
 
-    def ask(self, message: bytes) -> "asyncio.Future[bytes | None]":
-        """Send a message that runs one statement; whoever awaits the answer has its value, or its error."""
-        answer: asyncio.Future[bytes | None] = self._loop.create_future()
+    def ask(self, message: bytes) -> "asyncio.Future[list[bytes | None]]":
+        """Send what is to be run; whoever awaits the answer has the value of each row, or the error."""
+        answer: asyncio.Future[list[bytes | None]] = self._loop.create_future()
         self._asked.append((self._loop.time() + SILENCE_SECONDS, answer))
         if not self._is_watched:
             self._watch()
-        self._transport.write(message)
+        self._transport.write(message + SYNC)
         return answer
 
     async def call_off(self) -> None:
@@ -144,7 +144,7 @@ class Pipe(asyncio.Protocol):
         try:
             # It comes back when Postgres has taken notice: what is asked from then on is safe.
             await self._connection._cancel(self._loop.create_future())  # type: ignore[attr-defined]  # noqa: SLF001
-            await self.ask(SYNC)
+            await self.ask(b"")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self.abort()
 
@@ -197,16 +197,16 @@ class Pipe(asyncio.Protocol):
     def _heard(self, kind: int, data: bytes, at: int, after: int) -> None:
         if kind == DATA:
             # How many columns, how long the first is, and what it is.
-            self._value = None if data[at + 2 : at + 6] == NULL else data[at + 6 : after]
+            self._values.append(None if data[at + 2 : at + 6] == NULL else data[at + 6 : after])
         elif kind == READY:
-            (_, answer), value, error = self._asked.popleft(), self._value, self._error
-            self._value = self._error = None
+            (_, answer), values, error = self._asked.popleft(), self._values, self._error
+            self._values, self._error = [], None
             if self.is_closed:
                 self.close()
             if answer.done():
                 return
             if error is None:
-                answer.set_result(value)
+                answer.set_result(values)
             else:
                 answer.set_exception(error)
         elif kind == ERROR:

@@ -67,7 +67,7 @@ class Answers(Protocol):
 
 @dataclass(slots=True)
 class Sequel:
-    """What is asked when something is done, without waiting to be told that it is."""
+    """What is asked in the transaction of a deed, when it is done and before it is kept."""
 
     text: str
     arguments: Sequence[Any]
@@ -79,7 +79,7 @@ class Deeds(Protocol):
     """Runs statements that are whole transactions."""
 
     async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:
-        """Run one, and give its single value, a text or JSON; and see to its sequel.
+        """Run one, and give its single value, a text or JSON; where its sequel fails, nothing is kept.
 
         Raises `LongWay` where nothing was done, and `OutcomeUnknown` where nobody can know.
         """

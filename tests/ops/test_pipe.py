@@ -47,7 +47,8 @@ async def opened(settings) -> AsyncIterator[Pipe]:
 
 
 async def value(opened: Pipe, text: str, *arguments):
-    return await opened.ask(prepared(b"", text) + bound(b"", arguments))
+    (found,) = await opened.ask(prepared(b"", text) + bound(b"", arguments))
+    return found
 
 
 @pytest.mark.parametrize("kind", PLAIN)
@@ -98,7 +99,7 @@ async def test_messages_may_come_in_any_pieces(opened):
         opened._asked.extend((opened._loop.time() + 60, one) for one in again)
         for at in range(0, len(heard), step):
             take(bytes(heard[at : at + step]))
-        assert [one.result() for one in again] == [b"one", None, b"a" * 50]
+        assert [one.result() for one in again] == [[b"one"], [None], [b"a" * 50]]
 
 
 async def test_many_may_ask_before_one_is_answered_and_each_has_its_own(opened):
@@ -107,9 +108,24 @@ async def test_many_may_ask_before_one_is_answered_and_each_has_its_own(opened):
 
     for number, one in enumerate(found):
         if number % 5:
-            assert one == b"%dth" % (12 // (number % 5))
+            assert one == [b"%dth" % (12 // (number % 5))]
         else:
             assert isinstance(one, asyncpg.DivisionByZeroError)
+
+
+async def test_what_is_asked_together_is_done_together_or_not_at_all(opened):
+    keep = "with kept as (insert into stream_heads values ($1, 1) returning stream) select stream from kept"
+    count = prepared(b"", "select count(*)::text from stream_heads where stream like 'both %'") + bound(b"", [])
+    both = [prepared(b"", keep) + bound(b"", [name]) for name in ("both one", "both two")]
+
+    assert await opened.ask(both[0] + both[1] + count) == [b"both one", b"both two", b"2"]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await opened.ask(prepared(b"", keep) + bound(b"", ["both three"]) + both[0])
+    assert await opened.ask(count) == [b"2"]
+    drop = (
+        "with gone as (delete from stream_heads where stream ~ '^both ' returning 1) select count(*)::text from gone"
+    )
+    assert await value(opened, drop) == b"2"
 
 
 async def test_an_error_says_what_postgres_said_and_the_next_is_answered(opened):
