@@ -163,6 +163,9 @@ class Lines:
     def _at_hand(self) -> Line | None:
         return self._idle.pop() if self._idle else None
 
+    def _may_open(self) -> bool:
+        return self._open < self._most
+
     async def _told(self, line: Line, answer: Awaitable[list[bytes | None]]) -> list[bytes | None]:
         try:
             return await answer
@@ -197,7 +200,7 @@ class Lines:
 
     async def _another(self) -> Line:
         """Wait for a line that is given back, or open one more."""
-        while self._open >= self._most:
+        while not self._may_open():
             if (line := await self._turn()) is not None:
                 return line
         self._open += self.places
@@ -271,20 +274,68 @@ class Pens(Lines):
     """A few connections for statements that are whole transactions.
 
     One may be sent while another is done, so that Postgres does not wait for us to hear that it is: of a write it does
-    the most.
+    the most. A single pen goes on as long as it keeps pace: those who write at once are in each other's way, and each
+    takes longer. Where disks or locks have to be waited for it does not, and then more are taken to hand.
     """
 
     places = 2
 
+    pace = (250.0, 375.0)
+    """With fewer answers a second one more pen is wanted, and with more one less: one gives so many if it waits for
+    nothing but the processor."""
+
+    look_seconds = 0.1
+    """How often that is looked after, as long as anybody waits."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
+        super().__init__(connect, most)
+        self._wanted = 1
+        self._answers = 0
+        self._looked_at: float | None = None
+
+    @property
+    def _are_enough(self) -> bool:
+        at_rest = sum(not pen.pipe.is_busy for pen in self._idle)
+        return (self._open - at_rest) // self.places >= self._wanted
+
     def _at_hand(self) -> Line | None:
-        """A pen that nobody uses; or, if there can be no more of them, one that is used once."""
-        free = next((pen for pen in self._idle if not pen.pipe.is_busy), None)
-        if free is None and self._open < self._most:
-            return None
-        pen = free or super()._at_hand()
-        if pen is free and free is not None:
-            self._idle.remove(free)
+        """A pen that has done the less of two, or else one that rests, if it is wanted."""
+        pen = next((pen for pen in self._idle if pen.pipe.is_busy), None)
+        if pen is None and self._idle and not self._are_enough:
+            pen = self._idle[-1]
+        if pen is not None:
+            self._idle.remove(pen)
         return pen
+
+    def _may_open(self) -> bool:
+        return super()._may_open() and not self._are_enough
+
+    async def _turn(self) -> Line | None:
+        if self._looked_at is None:
+            self._look_later()
+        return await super()._turn()
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._answers, self._looked_at = 0, loop.time()
+        loop.call_later(self.look_seconds, self._look)
+
+    def _look(self) -> None:
+        """Want one more pen if those at work are slow, or one less if they are fast, or one alone if nobody waits."""
+        assert self._looked_at is not None
+        if not self._waiting:
+            self._wanted, self._looked_at = 1, None
+            return
+        pace = self._answers / (asyncio.get_running_loop().time() - self._looked_at)
+        if pace < self.pace[0]:
+            self._wanted = min(self._wanted + 1, self.most)
+        elif pace > self.pace[1]:
+            self._wanted = max(self._wanted - 1, 1)
+        while self._waiting and (pen := self._at_hand()):
+            self._give_back(pen)
+        if self._may_open():
+            self._hand_on(None)
+        self._look_later()
 
     async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:
         """Run one, and give its single value; what the sequel asks belongs to the same transaction."""
@@ -304,6 +355,7 @@ class Pens(Lines):
         except (asyncpg.PostgresError, asyncpg.InterfaceError):
             raise LongWay from None
         finally:
+            self._answers += 1
             self._give_back(pen)
 
     async def _do(self, pen: Line, text: str, arguments: Sequence[Any], sequel: Sequel | None) -> bytes | None:

@@ -122,9 +122,7 @@ async def test_what_is_asked_together_is_done_together_or_not_at_all(opened):
     with pytest.raises(asyncpg.UniqueViolationError):
         await opened.ask(prepared(b"", keep) + bound(b"", ["both three"]) + both[0])
     assert await opened.ask(count) == [b"2"]
-    drop = (
-        "with gone as (delete from stream_heads where stream ~ '^both ' returning 1) select count(*)::text from gone"
-    )
+    drop = "with gone as (delete from stream_heads where stream ~ '^both ' returning 1) select count(*)::text from gone"
     assert await value(opened, drop) == b"2"
 
 
