@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -208,3 +209,55 @@ async def test_whoever_gives_up_while_it_is_done_has_it_done(pens):
 
     assert await pens.do(GONE, ["x"]) == b"x"
     assert pens.figures == (1, 1, 0)
+
+
+SLOW = "select 'done' from pg_sleep($1::float8)"
+
+
+async def test_a_pen_that_keeps_pace_writes_alone(settings, monkeypatch):
+    monkeypatch.setattr(Pens, "pace", (0.0, 1.0))
+    async with many_pens(settings) as pens:
+        told = await asyncio.gather(*(pens.do(SLOW, ["0.005"]) for _ in range(40)))
+
+        assert told == [b"done"] * 40
+        assert pens.figures == (1, 1, 0)
+
+
+async def test_pens_that_do_not_keep_pace_are_joined_by_others_and_by_no_more_than_there_are(settings, monkeypatch):
+    monkeypatch.setattr(Pens, "look_seconds", 0.01)
+    async with many_pens(settings) as pens:
+        told = await asyncio.gather(*(pens.do(SLOW, ["0.05"]) for _ in range(40)))
+
+        assert told == [b"done"] * 40
+        assert pens.figures == (pens.most, pens.most, 0)
+        assert pens.most > 1
+
+
+async def test_nobody_stays_behind_a_statement_that_waits_for_a_lock(settings, monkeypatch):
+    monkeypatch.setattr(Pens, "look_seconds", 0.01)
+    async with many_pens(settings) as pens:
+        waiting = [asyncio.create_task(pens.do(SLOW, ["1"])) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        told = await asyncio.gather(*(pens.do(SLOW, ["0"]) for _ in range(20)))
+
+        assert told == [b"done"] * 20
+        assert not waiting[0].done()
+        assert await asyncio.gather(*waiting) == [b"done"] * 2
+
+
+async def test_they_are_one_again_when_nobody_waits(settings, monkeypatch):
+    monkeypatch.setattr(Pens, "look_seconds", 0.01)
+    async with many_pens(settings) as pens:
+        await asyncio.gather(*(pens.do(SLOW, ["0.05"]) for _ in range(20)))
+        await asyncio.sleep(0.03)
+        pids = {await pens.do("select pg_backend_pid()::text", []) for _ in range(10)}
+
+        assert len(pids) == 1
+
+
+@asynccontextmanager
+async def many_pens(settings) -> AsyncIterator[Pens]:
+    """Three pens."""
+    base = Database.at(settings.database_url, connections=24)
+    yield base.pens
+    await base.close()
