@@ -289,6 +289,8 @@ class Pens(Lines):
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
         super().__init__(connect, most)
+        self._at_work: list[Line] = []
+        """Once for each that uses it."""
         self._wanted = 1
         self._answers = 0
         self._looked_at: float | None = None
@@ -296,13 +298,17 @@ class Pens(Lines):
     @property
     def _are_enough(self) -> bool:
         at_rest = sum(not pen.pipe.is_busy for pen in self._idle)
-        return (self._open - at_rest) // self.places >= self._wanted
+        stuck = {pen for pen in self._at_work if self._is_stuck(pen)}
+        return (self._open - at_rest) // self.places - len(stuck) >= self._wanted
+
+    def _is_stuck(self, pen: Line) -> bool:
+        return pen.pipe.silent_for > self.look_seconds
 
     def _at_hand(self) -> Line | None:
-        """A pen that has done the less of two, or else one that rests, if it is wanted."""
-        pen = next((pen for pen in self._idle if pen.pipe.is_busy), None)
+        """A pen that is used, but not by as many as may, or else one that rests, if it is wanted."""
+        pen = next((pen for pen in self._idle if pen.pipe.is_busy and not self._is_stuck(pen)), None)
         if pen is None and self._idle and not self._are_enough:
-            pen = self._idle[-1]
+            pen = next((pen for pen in reversed(self._idle) if not pen.pipe.is_busy), None)
         if pen is not None:
             self._idle.remove(pen)
         return pen
@@ -345,6 +351,7 @@ class Pens(Lines):
             pen = await self._take()
         except OSError:
             raise LongWay from None
+        self._at_work.append(pen)
         try:
             return await self._do(pen, text, arguments, sequel)
         except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
@@ -356,6 +363,7 @@ class Pens(Lines):
             raise LongWay from None
         finally:
             self._answers += 1
+            self._at_work.remove(pen)
             self._give_back(pen)
 
     async def _do(self, pen: Line, text: str, arguments: Sequence[Any], sequel: Sequel | None) -> bytes | None:

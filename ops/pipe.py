@@ -130,6 +130,11 @@ class Pipe(asyncio.Protocol):
         """Whether an answer has yet to come."""
         return bool(self._asked)
 
+    @property
+    def silent_for(self) -> float:
+        """Seconds since what is to be answered next was asked."""
+        return self._loop.time() - (self._asked[0][0] - SILENCE_SECONDS) if self._asked else 0.0
+
     def ask(self, message: bytes) -> "asyncio.Future[list[bytes | None]]":
         """Send what is to be run; whoever awaits the answer has the value of each row, or the error."""
         answer: asyncio.Future[list[bytes | None]] = self._loop.create_future()
