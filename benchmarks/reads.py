@@ -98,6 +98,9 @@ SUBMIT = """mutation Submit($input: SubmitProposalInput!) { submitProposal(input
     ... on Refused { code message field problems { field message } }
 } }"""
 
+OTHERS = {"doubled": {"WORKUP_WORKERS": "2"}, "ordinary": {"WORKUP_COMPILED": "off"}}
+"""Ours in other ways: with two processes, and with nothing compiled."""
+
 EFFECTS = (
     "proposals",
     "proposal_milestones",
@@ -261,10 +264,10 @@ class Bench:
         return Measured(said, mine, theirs)
 
     def turns(self, make: Make, page: int, seconds: int, rounds: int) -> dict[str, list[Measured]]:
-        """Let them take turns, after a short one that only warms up; or once, cold, when there are to be no rounds."""
+        """Let them take turns, after one that only warms up; or once, cold, when there are to be no rounds."""
         found: dict[str, list[Measured]] = {server.name: [] for server in self.servers}
         for server in self.servers if rounds else ():
-            self.measure(server, make, page, 1)
+            self.measure(server, make, page, seconds)
         for _ in range(max(1, rounds)):
             for server in self.servers:
                 found[server.name].append(self.measure(server, make, page, seconds))
@@ -408,14 +411,15 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         serve = [sys.executable, "-m", "ops", "serve"]
         compiled = stack.enter_context(running("compiled", serve, free_port(), "/readyz", **told))
         introspection.write_bytes(compiled.post(asker.introspection(0))[1])
-        ordinary = {**told, "WORKUP_COMPILED": "off"}
-        servers = [
-            stack.enter_context(running("limit", [sys.executable, "-m", "benchmarks.limit"], free_port(), "/", **told)),
-            compiled,
-            stack.enter_context(running("ordinary", serve, free_port(), "/readyz", **ordinary)),
-        ]
+        wanted = options.servers.split(",")
+        servers = [compiled] if "compiled" in wanted else []
+        if "limit" in wanted:
+            bare = [sys.executable, "-m", "benchmarks.limit"]
+            servers.insert(0, stack.enter_context(running("limit", bare, free_port(), "/", **told)))
+        for name, more in OTHERS.items():
+            if name in wanted:
+                servers.append(stack.enter_context(running(name, serve, free_port(), "/readyz", **(told | more))))
         assert databases.postgres.process is not None
-        servers = [server for server in servers if server.name in options.servers.split(",")]
         bench = Bench(servers, databases.postgres.process.pid, asker, options.connections, plans)
         yield bench, databases.database_url
 
@@ -485,7 +489,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--only", default="", help="names of workloads, by commas")
-    parser.add_argument("--servers", default="limit,compiled,ordinary", help="which of them, by commas")
+    parser.add_argument("--servers", default="limit,compiled,ordinary", help="which of them, and doubled, by commas")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--durable", action="store_true", help="with fsync")
     options = parser.parse_args()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import asyncpg
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from loaders.work import UnitOfWork
@@ -15,6 +16,8 @@ from models.errors import Busy, OutcomeUnknown
 from ops.pipe import SILENCE_SECONDS, Connection, Pipe, bound, forgotten, prepared
 from ops.pool import LivePool
 from resolvers.context import LongWay, Sequel
+
+log = structlog.get_logger()
 
 CHECKOUT_SECONDS = 5.0
 """How long an operation waits for a connection before it is told to come back later."""
@@ -359,7 +362,12 @@ class Pens(Lines):
             raise Busy from error
         except (*LOST, OSError) as error:
             raise OutcomeUnknown from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+        except asyncpg.DivisionByZeroError:
+            # It says so itself that something is no more as it was read.
+            raise LongWay from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            # By its name alone: its words may be somebody's.
+            log.warning("deed_refused", reason=type(error).__name__)
             raise LongWay from None
         finally:
             self._answers += 1

@@ -63,11 +63,13 @@ async def _submit_at_once(
 
     What the rules refuse here they would have refused then: whoever used the key before would have been seen.
     """
+    if words.upload_ids:
+        raise LongWay
     me, now = ctx.me, ctx.now()
     asked = loaders.offering.terms_for(me.audience)
     own = {"job_id": job_id, "key": once.key}
     found = await ctx.answers.value(asked.text, ctx.arguments(asked.parameters, own), keep=True)
-    if found is None or words.upload_ids:
+    if found is None:
         raise LongWay
     terms = loaders.offering.read(found)
     proposal = Proposal.submit(
