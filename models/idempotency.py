@@ -3,7 +3,7 @@
 import enum
 import hashlib
 from dataclasses import dataclass, field, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -73,12 +73,19 @@ class Once:
             raise IdempotencyKeyReused
 
 
+PLAIN = frozenset({str, int, bool, type(None), UUID, date, datetime})
+"""What Python writes as it is."""
+
+
 def _plain(said: Any) -> Any:
     """What was said as Python writes it quickest: data classes and enums would write themselves, word by word."""
-    if isinstance(said, list | tuple):
-        return [_plain(one) for one in said]
+    kind = type(said)
+    if kind in PLAIN:
+        return said
+    if kind is list or kind is tuple:
+        return [one if type(one) in PLAIN else _plain(one) for one in said]
     if isinstance(said, enum.Enum):
         return said.value
     if is_dataclass(said):
-        return type(said).__name__, [_plain(getattr(said, name)) for name in said.__dataclass_fields__]
+        return kind.__name__, _plain([getattr(said, name) for name in kind.__dataclass_fields__])
     return said
