@@ -157,7 +157,7 @@ def refuses(constraint: str) -> Callable[[R], R]:
 
 
 def every_refusal() -> list[type[Refusal]]:
-    """List each refusal with a code of its own, in the order they were defined."""
+    """List each refusal with a code of its own, by its code: processes need not agree on who is imported first."""
     found: list[type[Refusal]] = []
     waiting: list[type[Refusal]] = [Refusal]
     while waiting:
@@ -165,4 +165,4 @@ def every_refusal() -> list[type[Refusal]]:
         waiting.extend(kind.__subclasses__())
         if "code" in vars(kind):
             found.append(kind)
-    return found
+    return sorted(found, key=lambda kind: kind.code)
