@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -100,10 +100,10 @@ class Proxy:
         carrying = asyncio.create_task(self._carry(next(self._numbers), reader, writer))
         self._carrying.add(carrying)
         carrying.add_done_callback(self._carrying.discard)
+        # Here, since what is cancelled before it has begun comes to no end of its own.
+        carrying.add_done_callback(lambda _: writer.close())
 
     async def _carry(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(HOST, self.upstream)
-
         async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             while data := await source.read(65536):
                 # Nothing comes after what is missing: that is what TCP promises.
@@ -113,11 +113,13 @@ class Proxy:
                     target.write(data)
             target.close()
 
-        try:
-            await asyncio.gather(copy(reader, back), copy(there, writer))
-        finally:
-            for end in (writer, back):
-                end.close()
+        # It is cut at both ends, by design.
+        with suppress(ConnectionError):
+            there, back = await asyncio.open_connection(HOST, self.upstream)
+            try:
+                await asyncio.gather(copy(reader, back), copy(there, writer))
+            finally:
+                back.close()
 
 
 def free_port() -> int:
