@@ -31,12 +31,18 @@ LEAVES: dict[str, st.SearchStrategy[Any]] = {
     "Int": st.integers(-(2**31), 2**31 - 1),
     "DateTime": st.sampled_from(["2026-11-20T19:48:00.123456Z", "2026-11-20T19:48:00+02:00"]),
     "Date": st.just("2026-11-20"),
-    "Decimal": st.sampled_from(["1.50", "0", "-3", "NaN"]),
+    "Decimal": st.sampled_from(["1.50", "0", "-3"]),
     "Cursor": st.text(max_size=5),
 }
 ANYTHING = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.floats(), st.text(max_size=3), *LEAVES.values()
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**40), 2**40),
+        st.floats(),
+        st.text(max_size=3),
+        st.just("NaN"),
+        *LEAVES.values(),
     ),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=3,
@@ -55,6 +61,9 @@ def present(kind: Any) -> st.SearchStrategy[Any]:
         return st.lists(right(kind.of_type), max_size=2)
     if isinstance(kind, GraphQLEnumType):
         return st.sampled_from(sorted(kind.values))
+    if isinstance(kind, GraphQLInputObjectType) and kind.name in ONE_OF:
+        fields = {name: present(field.type) for name, field in kind.fields.items()}
+        return st.one_of(st.fixed_dictionaries({name: values}) for name, values in fields.items())
     if isinstance(kind, GraphQLInputObjectType):
         needed = {name: right(field.type) for name, field in kind.fields.items() if is_non_null_type(field.type)}
         others = {name: right(field.type) for name, field in kind.fields.items() if name not in needed}
@@ -93,7 +102,8 @@ def outcome(kind: Any, value: Any) -> Any:
 @given(data=st.data())
 @settings(max_examples=25)
 def test_what_is_right_is_read_at_once_and_to_the_same(kind, data):
-    value = data.draw(present(kind).filter(lambda value: outcome(kind, value) is not Undefined))
+    value = data.draw(present(kind))
+    assert outcome(kind, value) is not Undefined
 
     try:
         found = from_json(kind)(value)
