@@ -5,7 +5,6 @@ asked about what was read without holding it. The statement that writes holds it
 and writes everything; if anything is another than it was read, it writes nothing, and the ordinary way is to be taken.
 """
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -133,8 +132,7 @@ BARE = (Proposal, ProposalMilestone)
 
 _DIALECT = PGDialect()  # type: ignore[no-untyped-call]
 _POSTING = ", ".join(
-    f":posting_{name}::text::{bound.type.compile(_DIALECT)}"
-    for name, bound in loaders.ledger.POST.compile().binds.items()
+    f":posting_{name}::{bound.type.compile(_DIALECT)}" for name, bound in loaders.ledger.POST.compile().binds.items()
 )
 
 
@@ -235,7 +233,7 @@ class Offer:
         parts = {entry.account_id: entry.amount for entry in journal.entries}
         spent = [lot for lot in self.terms.lots if lot.purse_id in parts]
         lots = [{"id": lot.id, "remaining": lot.remaining, "part": parts[lot.purse_id]} for lot in spent]
-        posting = {f"posting_{name}": _array(given) for name, given in loaders.ledger.posting(journal).items()}
+        posting = {f"posting_{name}": given for name, given in loaders.ledger.posting(journal).items()}
         return posting | {"lots": _json(lots), Movement.__tablename__: _json([_row(self.spending.movement)])}
 
 
@@ -255,15 +253,3 @@ def _row(row: Base) -> dict[str, Any]:
 def _json(value: Any) -> str:
     # The ids that asyncpg reads are of a kind of its own.
     return orjson.dumps(value, default=str).decode()
-
-
-def _array(values: Any) -> str:
-    """Write ids, numbers, moments and names of ours as Postgres writes an array of them."""
-    return f"{{{','.join([_TEXTS.get(type(value), str)(value) for value in values])}}}"
-
-
-_TEXTS: dict[type, Callable[[Any], str]] = {
-    uuid.UUID: lambda value: value.hex,
-    datetime: datetime.isoformat,
-    type(None): lambda _: "NULL",
-}

@@ -111,9 +111,6 @@ class Base(DeclarativeBase, metaclass=_Rows):
     It says nothing that `seen_by` does not say. Whoever has come from that row need not ask again.
     """
 
-    def __init__(self, **values: Any) -> None:
-        self.fill_in(values)
-
     def fill_in(self, values: dict[str, Any]) -> None:
         """Have these attributes, as a new row."""
         if values.keys() <= self._plain():

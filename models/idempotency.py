@@ -73,17 +73,17 @@ class Once:
             raise IdempotencyKeyReused
 
 
-PLAIN = frozenset({str, int, bool, type(None), UUID, date, datetime})
-"""What Python writes as it is."""
+LEAVES = frozenset({str, int, bool, type(None), UUID, date, datetime})
+"""What Python writes in a way that tells each from every other."""
 
 
 def _plain(said: Any) -> Any:
     """What was said as Python writes it quickest: data classes and enums would write themselves, word by word."""
     kind = type(said)
-    if kind in PLAIN:
+    if kind in LEAVES:
         return said
     if kind is list or kind is tuple:
-        return [one if type(one) in PLAIN else _plain(one) for one in said]
+        return [one if type(one) in LEAVES else _plain(one) for one in said]
     if isinstance(said, enum.Enum):
         return said.value
     if is_dataclass(said):

@@ -290,6 +290,9 @@ class Pens(Lines):
     look_seconds = 0.1
     """How often that is looked after, as long as anybody waits."""
 
+    patience = 0.1
+    """Seconds after which one that does not answer is stuck, so that nobody is to stand in line behind it."""
+
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
         super().__init__(connect, most)
         self._at_work: list[Line] = []
@@ -305,7 +308,7 @@ class Pens(Lines):
         return (self._open - at_rest) // self.places - len(stuck) >= self._wanted
 
     def _is_stuck(self, pen: Line) -> bool:
-        return pen.pipe.silent_for > self.look_seconds
+        return pen.pipe.silent_for > self.patience
 
     def _at_hand(self) -> Line | None:
         """A pen that is used, but not by as many as may, or else one that rests, if it is wanted."""
@@ -337,7 +340,7 @@ class Pens(Lines):
             return
         pace = self._answers / (asyncio.get_running_loop().time() - self._looked_at)
         if pace < self.pace[0]:
-            self._wanted = min(self._wanted + 1, self.most)
+            self._wanted = max(min(self._wanted + 1, self.most), 1)
         elif pace > self.pace[1]:
             self._wanted = max(self._wanted - 1, 1)
         while self._waiting and (pen := self._at_hand()):
@@ -362,8 +365,8 @@ class Pens(Lines):
             raise Busy from error
         except (*LOST, OSError) as error:
             raise OutcomeUnknown from error
-        except asyncpg.DivisionByZeroError:
-            # It says so itself that something is no more as it was read.
+        except (asyncpg.DivisionByZeroError, asyncpg.IntegrityConstraintViolationError):
+            # Something is no more as it was read: the first says so by itself, by the other somebody has done the same.
             raise LongWay from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # By its name alone: its words may be somebody's.

@@ -49,6 +49,9 @@ def _element(value: Any) -> bytes:
     if value is None:
         return b"NULL"
     text = WRITTEN[type(value)](value)
+    if type(value) is not str:
+        # Nothing in it has a meaning in a list.
+        return text
     return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
@@ -65,7 +68,7 @@ WRITTEN: dict[type, Callable[[Any], bytes]] = {
     int: lambda value: b"%d" % value,
     bool: lambda value: b"t" if value else b"f",
     UUID: _id,
-    FOUND_UUID: lambda value: str(value).encode(),
+    FOUND_UUID: _id,
     datetime: _time,
     date: _time,
     Decimal: lambda value: str(value).encode(),

@@ -1,11 +1,12 @@
 """Lines to the database: prepared once, handed from one to the next, and never lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from models.errors import Busy
 from ops import database
@@ -13,6 +14,8 @@ from ops.database import PREPARED_MAX, Database, Lines, Pens
 from resolvers.context import LongWay, Sequel
 
 ALONE = "select pg_backend_pid()::text"
+LOCK = 20_261_121
+LOCKED = f"select $1::text from pg_advisory_xact_lock_shared({LOCK})"
 COUNTED = "select count(*)::text from pg_prepared_statements"
 
 
@@ -25,12 +28,32 @@ async def lines(settings) -> AsyncIterator[Lines]:
     await base.engine.dispose()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - lines tell nobody how they are
+            await asyncio.sleep(0)
+
+
 async def held(lines: Lines, count: int) -> list[asyncio.Task[bytes | None]]:
     """Somebody on each line who stays until she is cancelled."""
     tasks = [asyncio.create_task(lines.value("select pg_sleep(60)", [], keep=False)) for _ in range(count)]
-    while lines.figures[0] < count:  # noqa: ASYNC110 - it tells nobody
-        await asyncio.sleep(0)
+    await until(lambda: lines.figures[0] == count)
     return tasks
+
+
+@asynccontextmanager
+async def locked(settings) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Have whoever asks `LOCKED` wait, until the function given is called, or to the end."""
+    holder = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
+    await holder.execute(f"select pg_advisory_lock({LOCK})")
+
+    async def unlock() -> None:
+        await holder.execute("select pg_advisory_unlock_all()")
+
+    try:
+        yield unlock
+    finally:
+        await holder.close()
 
 
 async def ended(*tasks: asyncio.Task[bytes | None]) -> None:
@@ -76,8 +99,7 @@ async def test_many_share_a_few_lines_in_the_order_in_which_they_came(lines):
 async def test_who_gives_up_passes_a_line_on(lines):
     holders = await held(lines, 2)
     first, second = (asyncio.create_task(lines.value(ALONE, [], keep=False)) for _ in range(2))
-    while lines.figures[2] < 2:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await until(lambda: lines.figures[2] == 2)
     await ended(holders[0], first)
 
     assert await second
@@ -99,8 +121,7 @@ async def test_who_waits_too_long_is_told_to_come_back(lines, monkeypatch):
 async def test_a_line_that_was_cut_makes_room_for_another(lines, settings):
     holders = await held(lines, 2)
     waiting = asyncio.create_task(lines.value("select 'here'", [], keep=False))
-    while not lines.figures[2]:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await until(lambda: lines.figures[2] == 1)
     cutter = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
     cut = "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'"
     while not await cutter.fetch(cut):
@@ -115,8 +136,7 @@ async def test_a_line_that_was_cut_makes_room_for_another(lines, settings):
 async def test_more_lines_are_opened_for_those_who_wait_already(lines):
     holders = await held(lines, 2)
     waiting = asyncio.create_task(lines.value(ALONE, [], keep=False))
-    while not lines.figures[2]:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await until(lambda: lines.figures[2] == 1)
 
     lines.resize(3)
 
@@ -124,12 +144,13 @@ async def test_more_lines_are_opened_for_those_who_wait_already(lines):
     await ended(*holders)
 
 
-async def test_a_line_that_is_used_when_all_are_closed_is_closed_when_it_is_given_back(lines):
-    asked = asyncio.create_task(lines.value("select 'at last' from pg_sleep(0.2)", [], keep=False))
-    while not lines.figures[0]:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-
-    await lines.close()
+async def test_a_line_that_is_used_when_all_are_closed_is_closed_when_it_is_given_back(lines, settings):
+    async with locked(settings) as unlock:
+        asked = asyncio.create_task(lines.value(LOCKED, ["at last"], keep=False))
+        await until(lambda: lines.figures == (1, 0, 0))
+        await lines.close()
+        assert lines.figures == (1, 0, 0)
+        await unlock()
 
     assert await asked == b"at last"
     assert lines.figures == (0, 0, 0)
@@ -199,16 +220,35 @@ async def test_what_is_refused_is_for_the_long_way_whatever_its_sequel(pens, is_
     assert pens.figures == (1, 1, 0)
 
 
-async def test_whoever_gives_up_while_it_is_done_has_it_done(pens):
+async def test_whoever_gives_up_while_it_is_done_has_it_done(pens, settings):
     await pens.do(FIRST, ["x"])
-    slow = KEPT.replace("values ($1, 1)", "select $1, 1 from pg_sleep(0.2)")
-    leaving = asyncio.create_task(pens.do(slow, ["x"], Sequel(SECOND, ["x"])))
-    while pens.figures[1]:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    await ended(leaving)
+    slow = KEPT.replace("values ($1, 1)", f"select $1, 1 from pg_advisory_xact_lock_shared({LOCK})")
+    async with locked(settings) as unlock:
+        leaving = asyncio.create_task(pens.do(slow, ["x"], Sequel(SECOND, ["x"])))
+        await until(lambda: pens.figures == (1, 0, 0))
+        await ended(leaving)
+        await unlock()
 
     assert await pens.do(GONE, ["x"]) == b"x"
     assert pens.figures == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("failing", "told"), [("1 / $1::int", []), ("$1::int", ["InvalidTextRepresentationError"])])
+async def test_a_deed_that_fails_as_none_should_is_told_by_its_name_alone(pens, failing, told):
+    with capture_logs() as lines, pytest.raises(LongWay):
+        await pens.do(f"select ({failing})::text", ["0" if not told else "their words"])
+
+    assert [line["reason"] for line in lines] == told
+    assert "their words" not in str(lines)
+
+
+async def test_a_deed_that_somebody_else_has_done_before_is_no_news(pens):
+    assert await pens.do(KEPT, ["x"]) == b"x"
+    with capture_logs() as lines, pytest.raises(LongWay):
+        await pens.do(KEPT, ["x"])
+
+    assert lines == []
+    assert await pens.do(GONE, ["x"]) == b"x"
 
 
 SLOW = "select 'done' from pg_sleep($1::float8)"
@@ -216,6 +256,7 @@ SLOW = "select 'done' from pg_sleep($1::float8)"
 
 async def test_a_pen_that_keeps_pace_writes_alone(settings, monkeypatch):
     monkeypatch.setattr(Pens, "pace", (0.0, 1.0))
+    monkeypatch.setattr(Pens, "patience", 20.0)
     async with many_pens(settings) as pens:
         told = await asyncio.gather(*(pens.do(SLOW, ["0.005"]) for _ in range(40)))
 
@@ -225,32 +266,41 @@ async def test_a_pen_that_keeps_pace_writes_alone(settings, monkeypatch):
 
 async def test_pens_that_do_not_keep_pace_are_joined_by_others_and_by_no_more_than_there_are(settings, monkeypatch):
     monkeypatch.setattr(Pens, "look_seconds", 0.01)
-    async with many_pens(settings) as pens:
-        told = await asyncio.gather(*(pens.do(SLOW, ["0.05"]) for _ in range(40)))
+    monkeypatch.setattr(Pens, "patience", 20.0)
+    async with many_pens(settings) as pens, locked(settings) as unlock:
+        asked = [asyncio.create_task(pens.do(LOCKED, ["done"])) for _ in range(40)]
+        await until(lambda: pens.figures == (pens.most, 0, 40 - pens.most * Pens.places))
+        await unlock()
 
-        assert told == [b"done"] * 40
+        assert await asyncio.gather(*asked) == [b"done"] * 40
         assert pens.figures == (pens.most, pens.most, 0)
         assert pens.most > 1
 
 
 async def test_nobody_stays_behind_a_statement_that_waits_for_a_lock(settings, monkeypatch):
     monkeypatch.setattr(Pens, "look_seconds", 0.01)
-    async with many_pens(settings) as pens:
-        waiting = [asyncio.create_task(pens.do(SLOW, ["1"])) for _ in range(2)]
-        await asyncio.sleep(0.05)
+    monkeypatch.setattr(Pens, "patience", 0.01)
+    async with many_pens(settings) as pens, locked(settings) as unlock:
+        await pens.do(SLOW, ["0"])
+        waiting = [asyncio.create_task(pens.do(LOCKED, ["at last"])) for _ in range(Pens.places)]
+        await until(lambda: pens.figures == (1, 0, 0) and len(pens._at_work) == Pens.places)
         told = [await pens.do(SLOW, ["0"]) for _ in range(20)]
 
         assert told == [b"done"] * 20
-        assert not waiting[0].done()
-        assert await asyncio.gather(*waiting) == [b"done"] * 2
+        assert not any(one.done() for one in waiting)
+        await unlock()
+        assert await asyncio.gather(*waiting) == [b"at last"] * Pens.places
 
 
 async def test_they_are_one_again_when_nobody_waits(settings, monkeypatch):
     monkeypatch.setattr(Pens, "look_seconds", 0.01)
-    async with many_pens(settings) as pens:
-        await asyncio.gather(*(pens.do(SLOW, ["0.05"]) for _ in range(20)))
-        await asyncio.sleep(0.03)
-        pids = {await pens.do("select pg_backend_pid()::text", []) for _ in range(10)}
+    async with many_pens(settings) as pens, locked(settings) as unlock:
+        asked = [asyncio.create_task(pens.do(LOCKED, ["done"])) for _ in range(20)]
+        await until(lambda: pens.figures[0] == pens.most)
+        await unlock()
+        await asyncio.gather(*asked)
+        await until(lambda: pens._looked_at is None)
+        pids = {await pens.do(ALONE, []) for _ in range(10)}
 
         assert len(pids) == 1
 
@@ -259,5 +309,7 @@ async def test_they_are_one_again_when_nobody_waits(settings, monkeypatch):
 async def many_pens(settings) -> AsyncIterator[Pens]:
     """Three pens."""
     base = Database.at(settings.database_url, connections=24)
-    yield base.pens
-    await base.close()
+    try:
+        yield base.pens
+    finally:
+        await base.close()

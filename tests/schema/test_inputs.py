@@ -62,8 +62,7 @@ def present(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, GraphQLEnumType):
         return st.sampled_from(sorted(kind.values))
     if isinstance(kind, GraphQLInputObjectType) and kind.name in ONE_OF:
-        fields = {name: present(field.type) for name, field in kind.fields.items()}
-        return st.one_of(st.fixed_dictionaries({name: values}) for name, values in fields.items())
+        return st.one_of([st.fixed_dictionaries({name: present(of.type)}) for name, of in kind.fields.items()])
     if isinstance(kind, GraphQLInputObjectType):
         needed = {name: right(field.type) for name, field in kind.fields.items() if is_non_null_type(field.type)}
         others = {name: right(field.type) for name, field in kind.fields.items() if name not in needed}
