@@ -126,8 +126,8 @@ def compiled_of(operations: Operations) -> int:
 
 
 def shown_of(operations: Operations) -> int:
-    """How many rows that were changed were shown by one statement so far."""
-    return operations.taken["row"]
+    """How many rows that were changed were shown by one statement so far, or needed none: all of them was at hand."""
+    return operations.taken["row"] + operations.taken["row known"]
 
 
 def failed_of(operations: Operations) -> int:
