@@ -1,5 +1,6 @@
-"""What is said when the database is away."""
+"""What is said when the database is away, or slow."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +9,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 import loaders.accounts
+import loaders.proposals
 from loaders.batch import Loaders
 from loaders.work import in_our_words, read_steadily
+from models.base import uuid7
 from models.errors import Busy, OutcomeUnknown
 from ops.app import wall_clock
 from tests import make
@@ -48,6 +51,36 @@ async def test_what_cannot_be_read_after_a_write_was_kept_is_not_to_be_done_agai
 
     with pytest.raises(OutcomeUnknown):
         await reads.one(loaders.accounts.account, me.id)
+
+
+class Slow(Away):
+    """A door to a database that says three, in its own time."""
+
+    def __init__(self) -> None:
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    def __call__(self) -> Any:
+        return self
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def execute(self, _: Any, values: dict[str, Any]) -> Any:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return [(key, 3) for key in values["keys"]]
+
+
+async def test_whoever_gives_up_takes_the_answer_from_nobody_else():
+    slow, job = Slow(), uuid7()
+    reads = Loaders(slow, make.client(), World())
+    leaving, staying = (asyncio.create_task(reads.count(loaders.proposals.of_job, job)) for _ in range(2))
+    await slow.is_asked.wait()
+    leaving.cancel()
+    slow.may_answer.set()
+
+    assert await staying == 3
+    assert leaving.cancelled()
 
 
 class Said(Exception):
