@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from loaders.work import UnitOfWork
 from models.errors import Busy, OutcomeUnknown
-from ops.pipe import SILENCE_SECONDS, Connection, Pipe, bound, forgotten, prepared
+from ops.pipe import SILENCE_SECONDS, Answer, Connection, Pipe, bound, forgotten, prepared
 from ops.pool import LivePool
 from resolvers.context import LongWay, Sequel
 
@@ -46,6 +47,12 @@ Asked: TypeAlias = tuple[str, Sequence[Any]]
 PREPARED_MAX = 100
 """Statements that one line keeps prepared; the least recently used are forgotten first."""
 
+QUICK_SECONDS = 0.001
+"""What takes less is quick: of these, two lines give more answers than a process of ours can send."""
+
+SLOWER = 1.02
+"""How much longer a statement is taken to take each time that it took longer."""
+
 PREPARED_CHARS_MAX = 1_000_000
 """What the texts of these come to at most: Postgres remembers more of a long one."""
 
@@ -62,7 +69,7 @@ class Line:
         self._forgotten = b""
         """What is still to be said of those that are not kept any more."""
 
-    def ask(self, *asked: Asked, keep: bool = True) -> Awaitable[list[bytes | None]]:
+    def ask(self, *asked: Asked, keep: bool = True) -> Awaitable[Answer]:
         """Ask for one value each, in one transaction; a statement that is not to be kept is forgotten at once."""
         message = b""
         for text, arguments in asked:
@@ -73,7 +80,7 @@ class Line:
             message += bound(name, arguments)
         return self.pipe.ask(message)
 
-    async def _ask_anew(self, asked: Sequence[Asked], *, keep: bool) -> list[bytes | None]:
+    async def _ask_anew(self, asked: Sequence[Asked], *, keep: bool) -> Answer:
         message, self._forgotten = self._forgotten, b""
         made: dict[str, bytes] = {}
         for text, arguments in asked:
@@ -116,8 +123,8 @@ class Line:
         self.chars = 0
 
 
-class Lines:
-    """A few read-only connections, outside any transaction, for statements whose answer is one value."""
+class Turns:
+    """A few connections that are opened when they are first needed, and taken in turn."""
 
     places = 1
     """How many may use a line at once; what they ask is done in order."""
@@ -144,17 +151,6 @@ class Lines:
         waiting = sum(not turn.done() for _, turn in self._waiting)
         return -(-self._open // self.places), len(self._idle) // self.places, waiting
 
-    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
-        """Ask for one value, as soon as a line is free."""
-        line = await self._take()
-        try:
-            found = await self._told(line, line.ask((text, arguments), keep=keep))
-            return found[0] if found else None
-        except (asyncpg.QueryCanceledError, TimeoutError) as error:
-            raise Busy from error
-        finally:
-            self._give_back(line)
-
     async def _take(self) -> Line:
         """Have a line that is open, as soon as one is free; one may have been cut while nobody used it."""
         while True:
@@ -169,7 +165,7 @@ class Lines:
     def _may_open(self) -> bool:
         return self._open < self._most
 
-    async def _told(self, line: Line, answer: Awaitable[list[bytes | None]]) -> list[bytes | None]:
+    async def _told(self, line: Line, answer: Awaitable[Answer]) -> Answer:
         try:
             return await answer
         except asyncpg.InvalidCachedStatementError:
@@ -243,6 +239,12 @@ class Lines:
         if self._is_watched:
             loop.call_at(self._waiting[0][0], self._watch)
 
+    def _send_home(self, error: type[Exception]) -> None:
+        while self._waiting:
+            _, turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(error())
+
     def _hand_on(self, line: Line | None) -> bool:
         """Give it to whoever has waited longest, if anybody waits."""
         while self._waiting:
@@ -256,7 +258,7 @@ class Lines:
         if line.pipe.is_closed:
             self._open -= 1
             self._hand_on(None)
-        elif line.pipe.is_busy and self.places == 1:
+        elif line.pipe.asked and self.places == 1:
             # Whoever asked is gone, and nobody is to stand in line behind what she asked.
             self._see_off(asyncio.ensure_future(self._free(line)))
         elif self._open > self._most:
@@ -273,48 +275,188 @@ class Lines:
         self._give_back(line)
 
 
-class Pens(Lines):
-    """A few connections for statements that are whole transactions.
+class Shared(Turns):
+    """Connections that several use at once.
 
-    One may be sent while another is done, so that Postgres does not wait for us to hear that it is: of a write it does
-    the most. A single pen goes on as long as it keeps pace: those who write at once are in each other's way, and each
-    takes longer. Where disks or locks have to be waited for it does not, and then more are taken to hand.
+    One statement is there already when another is answered, so that Postgres does not wait for us to hear that it is.
     """
 
-    places = 2
-
-    pace = (250.0, 375.0)
-    """With fewer answers a second one more pen is wanted, and with more one less: one gives so many if it waits for
-    nothing but the processor."""
-
-    look_seconds = 0.1
-    """How often that is looked after, as long as anybody waits."""
-
-    patience = 0.1
+    patience: float
     """Seconds after which one that does not answer is stuck, so that nobody is to stand in line behind it."""
+
+    look_seconds: float
+    """How often those who wait are looked after."""
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
         super().__init__(connect, most)
         self._at_work: list[Line] = []
         """Once for each that uses it."""
+        self._is_looked_after = False
+
+    async def _use(self, line: Line, *asked: Asked) -> Answer:
+        self._at_work.append(line)
+        try:
+            return await self._told(line, line.ask(*asked))
+        finally:
+            self._at_work.remove(line)
+            self._give_back(line)
+
+    def _is_stuck(self, line: Line) -> bool:
+        return line.pipe.silent_for > self.patience
+
+    async def _turn(self) -> Line | None:
+        if not self._is_looked_after:
+            self._look_later()
+        return await super()._turn()
+
+    def _look_later(self) -> None:
+        self._is_looked_after = True
+        asyncio.get_running_loop().call_later(self.look_seconds, self._look)
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+
+class Elsewhere(Exception):
+    """Nothing was asked here, and is to be asked on another line."""
+
+
+class Quick(Shared):
+    """Lines for what is known to be quick. Where one of these takes long after all, nobody waits for it."""
+
+    places = 3
+    patience = 0.02
+    look_seconds = 0.02
+
+    async def ask(self, text: str, arguments: Sequence[Any]) -> Answer:
+        """Ask for one value, or raise `Elsewhere`."""
+        return await self._use(await self._take(), (text, arguments))
+
+    def _at_hand(self) -> Line | None:
+        """The line with the fewest before one."""
+        usable = [line for line in self._idle if not self._is_stuck(line)]
+        line = min(usable, key=_asked_of, default=None)
+        if line is None or (line.pipe.asked and self._may_open()):
+            return None
+        self._idle.remove(line)
+        return line
+
+    def _look(self) -> None:
+        self._is_looked_after = False
+        if self._at_work and all(map(self._is_stuck, self._at_work)):
+            self._send_home(Elsewhere)
+        elif self._waiting:
+            self._look_later()
+
+
+def _asked_of(line: Line) -> int:
+    return line.pipe.asked
+
+
+class Lines(Turns):
+    """Read-only connections, outside any transaction, for statements whose answer is one value.
+
+    What is known to be quick shares two of them: that keeps a process of ours busy, and two backends that always have
+    something to do take less of the processors than many that make room for each other. Anything else has a line for
+    itself.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
+        super().__init__(connect, most - _quick(most))
+        self._quick = Quick(connect, _quick(most))
+        self._seconds: dict[str, float] = {}
+        """How long statements take that are not in each other's way, of those that are asked again."""
+
+    async def value(self, text: str, arguments: Sequence[Any], *, keep: bool) -> bytes | None:
+        """Ask for one value, as soon as a line is free."""
+        try:
+            found = await self._answer(text, arguments, keep=keep)
+        except (asyncpg.QueryCanceledError, TimeoutError) as error:
+            raise Busy from error
+        if keep:
+            self._learn(text, found.seconds)
+        return found[0] if found else None
+
+    async def _answer(self, text: str, arguments: Sequence[Any], *, keep: bool) -> Answer:
+        if self._quick.most and self._seconds.get(text, QUICK_SECONDS) < QUICK_SECONDS:
+            with suppress(Elsewhere):
+                return await self._quick.ask(text, arguments)
+        line = await self._take()
+        try:
+            return await self._told(line, line.ask((text, arguments), keep=keep))
+        finally:
+            self._give_back(line)
+
+    def _learn(self, text: str, seconds: float) -> None:
+        known = self._seconds.get(text)
+        if known is None and len(self._seconds) == PREPARED_MAX:
+            del self._seconds[next(iter(self._seconds))]
+        # Whatever takes longer than at another time was in somebody's way, unless it does each time.
+        self._seconds[text] = seconds if known is None else min(seconds, known * SLOWER)
+
+    @property
+    def most(self) -> int:
+        """How many lines there may be."""
+        return super().most + self._quick.most
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """How many lines are open, how many of them are idle, and how many operations wait for one."""
+        opened, idle, waiting = map(sum, zip(super().figures, self._quick.figures, strict=True))
+        return opened, idle, waiting
+
+    def resize(self, most: int) -> None:
+        """Have up to so many lines from now on."""
+        self._quick.resize(_quick(most))
+        super().resize(most - _quick(most))
+
+    def rest(self) -> None:
+        """Hang up every line that nobody uses."""
+        self._quick.rest()
+        super().rest()
+
+    async def close(self) -> None:
+        """Hang up: the lines that nobody uses at once, the others when they are given back."""
+        await self._quick.close()
+        await super().close()
+
+
+def _quick(most: int) -> int:
+    return min(2, most // 4)
+
+
+class Pens(Shared):
+    """A few connections for statements that are whole transactions.
+
+    A single pen goes on as long as it keeps pace: those who write at once are in each other's way, and each takes
+    longer. Where disks or locks have to be waited for it does not, and then more are taken to hand.
+    """
+
+    places = 4
+    patience = 0.1
+    look_seconds = 0.1
+
+    pace = (250.0, 375.0)
+    """With fewer answers a second one more pen is wanted, and with more one less: one gives so many if it waits for
+    nothing but the processor."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
+        super().__init__(connect, most)
         self._wanted = 1
         self._answers = 0
-        self._looked_at: float | None = None
+        self._looked_at = 0.0
 
     @property
     def _are_enough(self) -> bool:
-        at_rest = sum(not pen.pipe.is_busy for pen in self._idle)
+        at_rest = sum(not pen.pipe.asked for pen in self._idle)
         stuck = {pen for pen in self._at_work if self._is_stuck(pen)}
         return (self._open - at_rest) // self.places - len(stuck) >= self._wanted
 
-    def _is_stuck(self, pen: Line) -> bool:
-        return pen.pipe.silent_for > self.patience
-
     def _at_hand(self) -> Line | None:
         """A pen that is used, but not by as many as may, or else one that rests, if it is wanted."""
-        pen = next((pen for pen in self._idle if pen.pipe.is_busy and not self._is_stuck(pen)), None)
+        pen = next((pen for pen in self._idle if pen.pipe.asked and not self._is_stuck(pen)), None)
         if pen is None and self._idle and not self._are_enough:
-            pen = next((pen for pen in reversed(self._idle) if not pen.pipe.is_busy), None)
+            pen = next((pen for pen in reversed(self._idle) if not pen.pipe.asked), None)
         if pen is not None:
             self._idle.remove(pen)
         return pen
@@ -322,21 +464,14 @@ class Pens(Lines):
     def _may_open(self) -> bool:
         return super()._may_open() and not self._are_enough
 
-    async def _turn(self) -> Line | None:
-        if self._looked_at is None:
-            self._look_later()
-        return await super()._turn()
-
     def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._answers, self._looked_at = 0, loop.time()
-        loop.call_later(self.look_seconds, self._look)
+        self._answers, self._looked_at = 0, asyncio.get_running_loop().time()
+        super()._look_later()
 
     def _look(self) -> None:
         """Want one more pen if those at work are slow, or one less if they are fast, or one alone if nobody waits."""
-        assert self._looked_at is not None
         if not self._waiting:
-            self._wanted, self._looked_at = 1, None
+            self._wanted, self._is_looked_after = 1, False
             return
         pace = self._answers / (asyncio.get_running_loop().time() - self._looked_at)
         if pace < self.pace[0]:
@@ -357,9 +492,9 @@ class Pens(Lines):
             pen = await self._take()
         except OSError:
             raise LongWay from None
-        self._at_work.append(pen)
+        asked = [(text, arguments)] if sequel is None else [(text, arguments), (sequel.text, sequel.arguments)]
         try:
-            return await self._do(pen, text, arguments, sequel)
+            value, *others = await self._use(pen, *asked)
         except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
             # Whoever waited in vain would only wait once more.
             raise Busy from error
@@ -374,14 +509,8 @@ class Pens(Lines):
             raise LongWay from None
         finally:
             self._answers += 1
-            self._at_work.remove(pen)
-            self._give_back(pen)
-
-    async def _do(self, pen: Line, text: str, arguments: Sequence[Any], sequel: Sequel | None) -> bytes | None:
-        if sequel is None:
-            return (await self._told(pen, pen.ask((text, arguments))))[0]
-        asked = ((text, arguments), (sequel.text, sequel.arguments))
-        value, sequel.value = await self._told(pen, pen.ask(*asked))
+        if sequel is not None:
+            (sequel.value,) = others
         return value
 
 

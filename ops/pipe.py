@@ -106,6 +106,14 @@ def forgotten(name: bytes) -> bytes:
     return _message(b"C", b"S" + name + b"\0")
 
 
+class Answer(list[bytes | None]):
+    """The value of each row."""
+
+    __slots__ = ("seconds",)
+    seconds: float
+    """How long it took, from when everything before it was answered."""
+
+
 class Pipe(asyncio.Protocol):
     """One connection."""
 
@@ -115,10 +123,12 @@ class Pipe(asyncio.Protocol):
         # asyncpg lends it to nobody: the one thing of its own that is used here, with `_cancel` below.
         self._transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001
         self._loop = asyncio.get_running_loop()
-        self._asked: deque[tuple[float, asyncio.Future[list[bytes | None]]]] = deque()
+        self._asked: deque[tuple[float, asyncio.Future[Answer]]] = deque()
         """Until when each answer has to have come, in the order in which they come."""
+        self._since = 0.0
+        """When Postgres could begin with what is to be answered next."""
         self._is_watched = False
-        self._values: list[bytes | None] = []
+        self._values = Answer()
         self._error: Exception | None = None
         self._pieces: list[bytes] = []
         self._missing = 0
@@ -129,19 +139,22 @@ class Pipe(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     @property
-    def is_busy(self) -> bool:
-        """Whether an answer has yet to come."""
-        return bool(self._asked)
+    def asked(self) -> int:
+        """How many answers have yet to come."""
+        return len(self._asked)
 
     @property
     def silent_for(self) -> float:
-        """Seconds since what is to be answered next was asked."""
-        return self._loop.time() - (self._asked[0][0] - SILENCE_SECONDS) if self._asked else 0.0
+        """Seconds for which what is to be answered next has taken."""
+        return self._loop.time() - self._since if self._asked else 0.0
 
-    def ask(self, message: bytes) -> "asyncio.Future[list[bytes | None]]":
+    def ask(self, message: bytes) -> asyncio.Future[Answer]:
         """Send what is to be run; whoever awaits the answer has the value of each row, or the error."""
-        answer: asyncio.Future[list[bytes | None]] = self._loop.create_future()
-        self._asked.append((self._loop.time() + SILENCE_SECONDS, answer))
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        now = self._loop.time()
+        if not self._asked:
+            self._since = now
+        self._asked.append((now + SILENCE_SECONDS, answer))
         if not self._is_watched:
             self._watch()
         self._transport.write(message + SYNC)
@@ -208,7 +221,9 @@ class Pipe(asyncio.Protocol):
             self._values.append(None if data[at + 2 : at + 6] == NULL else data[at + 6 : after])
         elif kind == READY:
             (_, answer), values, error = self._asked.popleft(), self._values, self._error
-            self._values, self._error = [], None
+            self._values, self._error = Answer(), None
+            now = self._loop.time()
+            values.seconds, self._since = now - self._since, now
             if self.is_closed:
                 self.close()
             if answer.done():

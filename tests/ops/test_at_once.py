@@ -338,15 +338,15 @@ async def test_connects_that_are_spent_meanwhile_are_not_spent_again(site, keep,
 
 
 async def test_whether_it_was_kept_is_not_guessed(site, job, monkeypatch):
-    do = Pens._do
+    use = Pens._use
 
-    async def lost(self, pen, text, arguments, sequel):
-        await do(self, pen, text, arguments, sequel)
+    async def lost(self, pen, *asked):
+        await use(self, pen, *asked)
         raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
-    monkeypatch.setattr(Pens, "_do", lost)
+    monkeypatch.setattr(Pens, "_use", lost)
     answer = await site.submit(job, "mine")
-    monkeypatch.setattr(Pens, "_do", do)
+    monkeypatch.setattr(Pens, "_use", use)
 
     assert "OUTCOME_UNKNOWN" in str(answer)
     again = await site.submit(job, "mine")

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from models.errors import Busy
 from ops import database
-from ops.database import PREPARED_MAX, Database, Lines, Pens
+from ops.database import PREPARED_MAX, Database, Lines, Pens, Quick
 from resolvers.context import LongWay, Sequel
 
 ALONE = "select pg_backend_pid()::text"
@@ -165,6 +165,124 @@ async def test_lines_that_rest_are_opened_again(lines):
     assert lines.figures == (1, 1, 0)
 
 
+# Quick ones
+
+
+@pytest.fixture
+async def many(settings, monkeypatch) -> AsyncIterator[Lines]:
+    """Eight lines, two of them for what is quick; whatever is asked a second time is."""
+    monkeypatch.setattr(database, "QUICK_SECONDS", 10.0)
+    monkeypatch.setattr(Quick, "patience", 20.0)
+    base = Database.at(settings.database_url, connections=16)
+    yield base.lines
+    await base.close()
+
+
+ECHO = "select $1::text || ' of ' || pg_backend_pid()"
+
+
+async def backends(lines: Lines, many: int) -> set[bytes]:
+    """Ask for so much at the same time: who answered."""
+    said = await asyncio.gather(*(lines.value(ECHO, [f"{number}"], keep=True) for number in range(many)))
+    assert [answer.partition(b" of ")[0] for answer in said if answer] == [b"%d" % number for number in range(many)]
+    return {answer.partition(b" of ")[2] for answer in said if answer}
+
+
+async def test_what_is_known_to_be_quick_shares_two_lines(many):
+    await lines_learn(many, ECHO)
+
+    assert len(await backends(many, 50)) == 2
+    assert many.figures == (3, 3, 0)
+
+
+async def lines_learn(lines: Lines, *texts: str) -> None:
+    for text in texts:
+        await lines.value(text, ["x"], keep=True)
+
+
+async def test_what_is_not_known_yet_or_takes_long_has_a_line_for_itself(many, monkeypatch):
+    assert len(await backends(many, 30)) == 6
+
+    monkeypatch.setattr(database, "QUICK_SECONDS", 0.0)
+    assert len(await backends(many, 30)) == 6
+    assert many.figures == (6, 6, 0)
+
+
+async def test_nobody_waits_behind_what_is_quick_at_other_times(many, settings, monkeypatch):
+    monkeypatch.setattr(Quick, "patience", 0.01)
+    await lines_learn(many, LOCKED, ECHO)
+    async with locked(settings) as unlock:
+        stuck = [asyncio.create_task(many.value(LOCKED, ["at last"], keep=True)) for _ in range(6)]
+        await until(lambda: len(many._quick._at_work) == 6)
+        await backends(many, 12)
+        assert not any(one.done() for one in stuck)
+        await unlock()
+
+        assert await asyncio.gather(*stuck) == [b"at last"] * 6
+    assert many.figures[2] == 0
+
+
+async def test_whoever_gives_up_breaks_off_nothing_of_those_who_share_a_line_with_her(many, settings):
+    await lines_learn(many, LOCKED)
+    async with locked(settings) as unlock:
+        asked = [asyncio.create_task(many.value(LOCKED, [f"{number}"], keep=True)) for number in range(4)]
+        await until(lambda: len(many._quick._at_work) == 4)
+        await ended(asked[0])
+        await unlock()
+
+        assert await asyncio.gather(*asked[1:]) == [b"1", b"2", b"3"]
+    assert many.figures[2] == 0
+
+
+async def test_what_fails_on_a_shared_line_fails_for_whoever_asked_it_alone(many):
+    failing = "select (1 / $1::int)::text"
+    await many.value(failing, [1], keep=True)
+
+    said = await asyncio.gather(
+        *(many.value(failing, [number % 2], keep=True) for number in range(12)), return_exceptions=True
+    )
+
+    assert [type(one) for one in said] == [asyncpg.DivisionByZeroError, bytes] * 6
+
+
+async def test_a_statement_is_as_quick_as_it_is_at_its_best_and_slow_when_it_always_is(many):
+    for seconds in (0.5, 0.001, 0.5, 0.5):
+        many._learn("select", seconds)
+    assert 0.001 < many._seconds["select"] < 0.0011
+
+    for _ in range(400):
+        many._learn("select", 0.5)
+    assert many._seconds["select"] == 0.5
+
+
+async def test_no_more_is_known_of_statements_than_of_those_that_are_prepared(many):
+    for number in range(PREPARED_MAX + 5):
+        many._learn(f"select {number}", 0.1)
+
+    assert list(many._seconds) == [f"select {number}" for number in range(5, PREPARED_MAX + 5)]
+
+
+async def test_shared_lines_are_cut_rested_resized_and_closed_like_others(many, settings):
+    await lines_learn(many, ECHO)
+    before = await backends(many, 6)
+    cutter = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
+    for pid in before:
+        await cutter.execute("select pg_terminate_backend($1)", int(pid))
+    await cutter.close()
+    await until(lambda: all(line.pipe.is_closed for line in many._quick._idle))
+
+    assert not await backends(many, 6) & before
+    many.rest()
+    assert many.figures == (0, 0, 0)
+    assert len(await backends(many, 6)) == 2
+    many.resize(3)
+    assert many.most == 3
+    assert len(await backends(many, 9)) == 3
+    many.resize(16)
+    assert len(await backends(many, 9)) == 2
+    assert many.most == 16
+
+
 # Pens
 
 
@@ -299,7 +417,7 @@ async def test_they_are_one_again_when_nobody_waits(settings, monkeypatch):
         await until(lambda: pens.figures[0] == pens.most)
         await unlock()
         await asyncio.gather(*asked)
-        await until(lambda: pens._looked_at is None)
+        await until(lambda: not pens._is_looked_after)
         pids = {await pens.do(ALONE, []) for _ in range(10)}
 
         assert len(pids) == 1

@@ -138,7 +138,7 @@ async def test_what_cannot_be_written_is_refused_before_anything_is_sent(opened)
     with pytest.raises(KeyError):
         await value(opened, "select $1::text", object())
 
-    assert not opened.is_busy
+    assert not opened.asked
     assert await value(opened, "select 'here'") == b"here"
 
 
@@ -161,7 +161,7 @@ async def test_what_is_called_off_holds_up_nobody(opened):
     asked.cancel()
     await opened.call_off()
 
-    assert not opened.is_busy
+    assert not opened.asked
     assert await value(opened, "select 'here'") == b"here"
 
 
