@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -301,8 +302,23 @@ class Shared(Turns):
             self._at_work.remove(line)
             self._give_back(line)
 
+    @property
+    def _lines(self) -> set[Line]:
+        return {*self._idle, *self._at_work}
+
     def _is_stuck(self, line: Line) -> bool:
         return line.pipe.silent_for > self.patience
+
+    def _hand_on(self, line: Line | None) -> bool:
+        # Whoever was stuck may have given up, and left her place, but not what she asked.
+        return not (line and self._is_stuck(line)) and super()._hand_on(line)
+
+    def _serve(self) -> None:
+        """Give those who wait what is free by now."""
+        while self._waiting and (line := self._at_hand()):
+            self._give_back(line)
+        if self._may_open():
+            self._hand_on(None)
 
     async def _turn(self) -> Line | None:
         if not self._is_looked_after:
@@ -315,6 +331,9 @@ class Shared(Turns):
 
     def _look(self) -> None:
         raise NotImplementedError
+
+
+ASKED = attrgetter("pipe.asked")
 
 
 class Elsewhere(Exception):
@@ -334,8 +353,9 @@ class Quick(Shared):
 
     def _at_hand(self) -> Line | None:
         """The line with the fewest before one."""
-        usable = [line for line in self._idle if not self._is_stuck(line)]
-        line = min(usable, key=_asked_of, default=None)
+        line = min(self._idle, key=ASKED, default=None)
+        if line and self._is_stuck(line):
+            line = min((one for one in self._idle if not self._is_stuck(one)), key=ASKED, default=None)
         if line is None or (line.pipe.asked and self._may_open()):
             return None
         self._idle.remove(line)
@@ -343,14 +363,12 @@ class Quick(Shared):
 
     def _look(self) -> None:
         self._is_looked_after = False
-        if self._at_work and all(map(self._is_stuck, self._at_work)):
+        lines = self._lines
+        if lines and all(map(self._is_stuck, lines)):
             self._send_home(Elsewhere)
         elif self._waiting:
+            self._serve()
             self._look_later()
-
-
-def _asked_of(line: Line) -> int:
-    return line.pipe.asked
 
 
 class Lines(Turns):
@@ -449,8 +467,8 @@ class Pens(Shared):
     @property
     def _are_enough(self) -> bool:
         at_rest = sum(not pen.pipe.asked for pen in self._idle)
-        stuck = {pen for pen in self._at_work if self._is_stuck(pen)}
-        return (self._open - at_rest) // self.places - len(stuck) >= self._wanted
+        stuck = sum(map(self._is_stuck, self._lines))
+        return (self._open - at_rest) // self.places - stuck >= self._wanted
 
     def _at_hand(self) -> Line | None:
         """A pen that is used, but not by as many as may, or else one that rests, if it is wanted."""
@@ -478,10 +496,7 @@ class Pens(Shared):
             self._wanted = max(min(self._wanted + 1, self.most), 1)
         elif pace > self.pace[1]:
             self._wanted = max(self._wanted - 1, 1)
-        while self._waiting and (pen := self._at_hand()):
-            self._give_back(pen)
-        if self._may_open():
-            self._hand_on(None)
+        self._serve()
         self._look_later()
 
     async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:

@@ -208,17 +208,23 @@ async def test_what_is_not_known_yet_or_takes_long_has_a_line_for_itself(many, m
     assert many.figures == (6, 6, 0)
 
 
-async def test_nobody_waits_behind_what_is_quick_at_other_times(many, settings, monkeypatch):
+@pytest.mark.parametrize("they_give_up", [False, True])
+async def test_nobody_waits_behind_what_is_quick_at_other_times(many, settings, monkeypatch, they_give_up):
     monkeypatch.setattr(Quick, "patience", 0.01)
     await lines_learn(many, LOCKED, ECHO)
     async with locked(settings) as unlock:
         stuck = [asyncio.create_task(many.value(LOCKED, ["at last"], keep=True)) for _ in range(6)]
         await until(lambda: len(many._quick._at_work) == 6)
+        if they_give_up:
+            await ended(*stuck)
         await backends(many, 12)
-        assert not any(one.done() for one in stuck)
+        await backends(many, 12)
+        assert they_give_up or not any(one.done() for one in stuck)
         await unlock()
 
-        assert await asyncio.gather(*stuck) == [b"at last"] * 6
+        if not they_give_up:
+            assert await asyncio.gather(*stuck) == [b"at last"] * 6
+    assert await backends(many, 12)
     assert many.figures[2] == 0
 
 
