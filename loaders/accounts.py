@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from loaders.batch import Relation
 from models.accounts import (
@@ -33,7 +34,7 @@ from models.accounts import (
     digest,
     normal_email,
 )
-from models.base import ROLES, SESSION, VIEWER, WALL, Audience
+from models.base import ROLES, SESSION, VIEWER, WALL, Audience, Base
 from models.errors import NotFound
 
 account = Relation(Account, Account.id)
@@ -192,20 +193,24 @@ async def lock_throttles(session: AsyncSession, subjects: Sequence[str], at: dat
 
 async def drop_old_sessions(session: AsyncSession, before: datetime, limit: int) -> int:
     """Delete some sessions that ended before a moment, with their tokens."""
-    old = select(Session.id).where(or_(Session.ended_at < before, Session.expires_at < before)).limit(limit)
-    gone = delete(Session).where(Session.id.in_(old.with_for_update(skip_locked=True))).returning(Session.id)
-    return len((await session.scalars(gone)).all())
+    old = or_(Session.ended_at < before, Session.expires_at < before)
+    return await _drop(session, Session, Session.id, old, limit)
 
 
 async def drop_used_tokens(session: AsyncSession, before: datetime, limit: int) -> int:
     """Delete some refresh tokens that were used before a moment, of sessions that may live on."""
-    old = select(RefreshToken.digest).where(RefreshToken.used_at < before).limit(limit)
-    picked = RefreshToken.digest.in_(old.with_for_update(skip_locked=True))
-    return len((await session.scalars(delete(RefreshToken).where(picked).returning(RefreshToken.digest))).all())
+    return await _drop(session, RefreshToken, RefreshToken.digest, RefreshToken.used_at < before, limit)
 
 
 async def drop_throttles(session: AsyncSession, before: datetime, limit: int) -> int:
     """Delete some throttles that nobody has touched since a moment."""
-    old = select(Throttle.subject).where(Throttle.last_at < before).limit(limit)
-    picked = Throttle.subject.in_(old.with_for_update(skip_locked=True))
-    return len((await session.scalars(delete(Throttle).where(picked).returning(Throttle.subject))).all())
+    return await _drop(session, Throttle, Throttle.subject, Throttle.last_at < before, limit)
+
+
+async def _drop(
+    session: AsyncSession, model: type[Base], key: InstrumentedAttribute[Any], old: ColumnElement[bool], limit: int
+) -> int:
+    # Picked beforehand: Postgres may run a subquery once for each row, and then it would pick others each time.
+    some = select(key).where(old).limit(limit).with_for_update(skip_locked=True).cte("some")
+    gone = delete(model).where(key == some.c[key.key]).returning(key)
+    return len((await session.execute(gone)).all())

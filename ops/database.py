@@ -334,6 +334,7 @@ class Shared(Turns):
 
 
 ASKED = attrgetter("pipe.asked")
+"""How many on a line come before whoever joins it."""
 
 
 class Elsewhere(Exception):

@@ -210,11 +210,11 @@ async def test_what_is_not_known_yet_or_takes_long_has_a_line_for_itself(many, m
 
 @pytest.mark.parametrize("they_give_up", [False, True])
 async def test_nobody_waits_behind_what_is_quick_at_other_times(many, settings, monkeypatch, they_give_up):
-    monkeypatch.setattr(Quick, "patience", 0.01)
     await lines_learn(many, LOCKED, ECHO)
     async with locked(settings) as unlock:
         stuck = [asyncio.create_task(many.value(LOCKED, ["at last"], keep=True)) for _ in range(6)]
         await until(lambda: len(many._quick._at_work) == 6)
+        monkeypatch.setattr(Quick, "patience", 0.01)
         if they_give_up:
             await ended(*stuck)
         await backends(many, 12)
