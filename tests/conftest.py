@@ -12,6 +12,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 from graphql import OperationType
+from hypothesis import settings as examples
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 import schema.root
@@ -28,6 +29,10 @@ from ops.transport.operations import Answer, Operations
 from resolvers.context import Context
 from schema.limits import Limits
 from tests import make, servers
+
+# How long an example takes says something of the machine.
+examples.register_profile("untimed", deadline=None)
+examples.load_profile("untimed")
 
 LASTING = {"categories", "skills", "tariffs"}
 """Tables that the migrations fill."""

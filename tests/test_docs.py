@@ -86,12 +86,12 @@ async def test_the_journey_runs_as_it_is_written(house: House, operations: Opera
         for example in examples("docs/journey.md"):
             if example.text.startswith("subscription"):
                 followers.append(group.create_task(follow(example)))
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     while not house.hub.subscribers:  # noqa: ASYNC110 - the hub tells nobody who listens
                         await asyncio.sleep(0)
             else:
                 await journey.run(example)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             first, second = await heard.get(), await heard.get()
         for follower in followers:
             follower.cancel()

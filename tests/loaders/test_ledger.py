@@ -543,7 +543,7 @@ class Play:
         await self.books.fold()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=5, max_size=30), at_once=st.integers(1, 8))
 async def test_balances_equal_the_fold_of_their_entries_after_any_interleaving(books, steps, at_once):
     *people, rail = await books.open(*[FUNDS] * 3, RAIL)

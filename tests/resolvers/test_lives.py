@@ -462,7 +462,6 @@ async def test_contracts_live_as_the_model_says(house, keep, clock):
     chosen = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

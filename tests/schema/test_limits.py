@@ -297,7 +297,7 @@ def fragments(draw):
     return [draw(selections(range(n + 1, 5))) for n in range(5)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(fragments())
 def test_a_fragment_measures_as_if_it_were_written_out(bodies):
     written_out = list(bodies)
