@@ -341,7 +341,7 @@ class _Compiler(PGCompiler_asyncpg):
 
     def visit_bindparam(self, bindparam: BindParameter[Any], *given: Any, **more: Any) -> Any:
         if not bindparam.required:
-            return super().visit_bindparam(bindparam, *given, **more)  # type: ignore[no-untyped-call]
+            return super().visit_bindparam(bindparam, *given, **more)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
         return f"\0{bindparam.key}\0::{self.dialect.type_compiler_instance.process(bindparam.type)}"
 
 
@@ -351,7 +351,7 @@ class _Dialect(PGDialect_asyncpg):
     _backslash_escapes = False
 
 
-_DIALECT = _Dialect()  # type: ignore[no-untyped-call]
+_DIALECT = _Dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ ATTACHED = (Proposal, ProposalMilestone, ProposalAttachment)
 BARE = (Proposal, ProposalMilestone)
 """What an offer is made of, with or without attachments."""
 
-_DIALECT = PGDialect()  # type: ignore[no-untyped-call]
+_DIALECT = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 _POSTING = ", ".join(
     f":posting_{name}::{bound.type.compile(_DIALECT)}" for name, bound in loaders.ledger.POST.compile().binds.items()
 )

@@ -20,7 +20,7 @@ import structlog
 from broadcaster import Broadcast
 from redis.exceptions import RedisError
 
-from ops.line import CONNECT_SECONDS, Line, Wire
+from ops.bell import CONNECT_SECONDS, Line, Wire
 from resolvers.hub import RESYNC, Bell, GoingAway, Ring
 
 BACKOFF_LEAST_SECONDS = 0.05

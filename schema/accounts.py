@@ -107,7 +107,7 @@ class Session(Node):
     ended_at: datetime | None = column("When it ended.")
 
     @computed("Whether it is the one this request was made with.", loaders.accounts.is_current)
-    def is_current(root: Any, info: Info) -> bool:  # noqa: N805 - strawberry names the parent root
+    def is_current(root: Any, info: Info) -> bool:
         current: bool = root.id == info.context.session_id
         return current
 
@@ -123,7 +123,7 @@ class Account(Node):
     suspended_at: datetime | None = column("Since when it is shut out, if it is.")
 
     @computed("The birth date; it is shown here, to the owner, and to nobody else.", loaders.accounts.birth_date)
-    async def birth_date(root: Any, info: Info) -> date | None:  # noqa: N805
+    async def birth_date(root: Any, info: Info) -> date | None:
         viewer = info.context.viewer
         # Nobody is signed in yet when a sign-in answers with the account; whoever else sees one is not its owner.
         if viewer is not None and viewer.id != root.id:

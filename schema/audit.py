@@ -27,23 +27,23 @@ class LedgerFault:
     position: int | None = strawberry.field(description="Which entry of the journal it is, from 1.")
 
     @strawberry.field(description="The account at fault, by its key in the ledger.")
-    def account(root: Any) -> str | None:  # noqa: N805 - the parent
+    def account(root: Any) -> str | None:
         return _text(root.account_id)
 
     @strawberry.field(description="Whose account it is: the key of an account, a contract, or a lot.")
-    def owner(root: Any) -> str | None:  # noqa: N805
+    def owner(root: Any) -> str | None:
         return _text(root.owner_id)
 
     @strawberry.field(description="The journal at fault, by its key in the ledger.")
-    def journal(root: Any) -> str | None:  # noqa: N805
+    def journal(root: Any) -> str | None:
         return _text(root.journal_id)
 
     @strawberry.field(description=f"What should be there: a number, or an amount {SMALLEST}.")
-    def expected(root: Any) -> Decimal | None:  # noqa: N805
+    def expected(root: Any) -> Decimal | None:
         return _number(root.expected)
 
     @strawberry.field(description=f"What is there: a number, or an amount {SMALLEST}.")
-    def found(root: Any) -> Decimal | None:  # noqa: N805
+    def found(root: Any) -> Decimal | None:
         return _number(root.found)
 
 
@@ -62,11 +62,11 @@ class LedgerKindTotal:
     accounts: int = strawberry.field(description="How many accounts of it there are.")
 
     @strawberry.field(description=f"Their balances together, {SMALLEST}.")
-    def balance(root: Any) -> Decimal:  # noqa: N805
+    def balance(root: Any) -> Decimal:
         return Decimal(root.balance)
 
     @strawberry.field(description=f"What is held of them, {SMALLEST}.")
-    def held(root: Any) -> Decimal:  # noqa: N805
+    def held(root: Any) -> Decimal:
         return Decimal(root.held)
 
 
@@ -76,7 +76,7 @@ class LedgerTotal:
     kinds: list[LedgerKindTotal] = strawberry.field(description="The kinds of accounts that have any, or had.")
 
     @strawberry.field(description="All balances together: zero, at any moment.")
-    def balance(root: Any) -> Decimal:  # noqa: N805
+    def balance(root: Any) -> Decimal:
         return Decimal(root.balance)
 
 

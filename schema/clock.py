@@ -14,15 +14,15 @@ from schema.errors import Refused
 @strawberry.type(description="What time it is here. In a sandbox it may be later than in the world.")
 class Clock:
     @strawberry.field(description="The time by which everything here comes due.")
-    def now(root: Any) -> datetime:  # noqa: N805 - strawberry names the parent root
+    def now(root: Any) -> datetime:
         return root()
 
     @strawberry.field(description="How many seconds that is ahead of the world.")
-    def ahead_seconds(root: Any) -> int:  # noqa: N805
+    def ahead_seconds(root: Any) -> int:
         return round((root() - root.wall()).total_seconds())
 
     @strawberry.field(description="Whether administrators may let time pass (`advanceClock`).")
-    def is_sandbox(root: Any) -> bool:  # noqa: N805
+    def is_sandbox(root: Any) -> bool:
         return root.is_sandbox
 
     @classmethod

@@ -166,7 +166,7 @@ class Termination(Node):
     )
 
     @actions("What you may do with it now.", loaders.contracts.termination_actions)
-    def available_actions(root: Any, info: Info) -> list[TerminationAction]:  # noqa: N805 - the parent
+    def available_actions(root: Any, info: Info) -> list[TerminationAction]:
         return root.actions_for(info.context.viewer)
 
 
@@ -207,7 +207,7 @@ class Milestone(Node):
     history: Connection[Change] = page("What happened to it, the latest first.", loaders.contracts.of_milestone)
 
     @actions("What you may do with it now.", loaders.contracts.milestone_actions)
-    async def available_actions(root: Any, info: Info) -> list[MilestoneAction]:  # noqa: N805 - the parent
+    async def available_actions(root: Any, info: Info) -> list[MilestoneAction]:
         contract = await info.context.loaders.one(loaders.contracts.by_id, root.contract_id)
         return root.actions_for(info.context.viewer, contract) if contract else []
 
@@ -258,18 +258,18 @@ class Contract(Node):
         models.contracts.Contract,
         "id",
     )
-    def document_url(root: Any, info: Info) -> str:  # noqa: N805 - the parent
+    def document_url(root: Any, info: Info) -> str:
         return resolvers.contracts.address(info.context, root.id)
 
     @strawberry.field(
         description="The SHA-256 of what was agreed, in hexadecimal: whoever reads the same one reads the same terms."
     )
-    async def terms_hash(root: Any, info: Info) -> str:  # noqa: N805 - the parent
+    async def terms_hash(root: Any, info: Info) -> str:
         milestones = await info.context.loaders.many(loaders.contracts.milestones, root.id)
         return models.contracts.terms_hash(root, milestones)
 
     @actions("What you may do with it now.", loaders.contracts.actions)
-    async def available_actions(root: Any, info: Info) -> list[ContractAction]:  # noqa: N805 - the parent
+    async def available_actions(root: Any, info: Info) -> list[ContractAction]:
         read, viewer = info.context.loaders, info.context.viewer
         milestones = await read.many(loaders.contracts.milestones, root.id)
         waiting = await read.many(loaders.contracts.open_terminations, root.id)

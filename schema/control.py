@@ -161,11 +161,11 @@ class ServerNode(Node):
     waiting: int = column("Operations that wait on it.")
 
     @strawberry.field(description="Whether it works.")
-    def state(root: Any, info: Info) -> NodeState:  # noqa: N805 - strawberry names the parent root
+    def state(root: Any, info: Info) -> NodeState:
         return root.state_at(info.context.now.wall())
 
     @strawberry.field(description="What each service does on it.")
-    def services(root: Any) -> list[ServiceLoad]:  # noqa: N805
+    def services(root: Any) -> list[ServiceLoad]:
         loads = root.figures.get("services", {})
         return [ServiceLoad(service=one, **loads[one.value]) for one in EVERY if one.value in loads]
 
@@ -198,15 +198,15 @@ class ControlMessage(Node):
     )
 
     @strawberry.field(description="What was wanted before, by subject.")
-    def before(root: Any) -> list[NamedValue]:  # noqa: N805
+    def before(root: Any) -> list[NamedValue]:
         return named_values(root.before)
 
     @strawberry.field(description="What is wanted since, by subject.")
-    def after(root: Any) -> list[NamedValue]:  # noqa: N805
+    def after(root: Any) -> list[NamedValue]:
         return named_values(root.after)
 
     @strawberry.field(description="The nodes that were there and have not acknowledged it yet.")
-    async def missing(root: Any, info: Info) -> list[str]:  # noqa: N805
+    async def missing(root: Any, info: Info) -> list[str]:
         said = await info.context.loaders.many(loaders.control.acknowledgements, root.id)
         return [one.node_name for one in said if one.state is AckState.PENDING]
 
@@ -224,11 +224,11 @@ class AuditEntry:
     why: str = column("The reason that was given.")
 
     @strawberry.field(description="How it was before, by subject.")
-    def before(root: Any) -> list[NamedValue]:  # noqa: N805
+    def before(root: Any) -> list[NamedValue]:
         return named_values(root.before)
 
     @strawberry.field(description="How it is since, by subject.")
-    def after(root: Any) -> list[NamedValue]:  # noqa: N805
+    def after(root: Any) -> list[NamedValue]:
         return named_values(root.after)
 
 

@@ -470,21 +470,21 @@ class _Place:
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
     @strawberry.field(description="Whether something comes after this page.")
-    def has_next_page(root: Any) -> bool:  # noqa: N805 - strawberry names the parent root
+    def has_next_page(root: Any) -> bool:
         found: bool = root.page.has_next
         return found
 
     @strawberry.field(description="Whether something comes before this page.")
-    def has_previous_page(root: Any) -> bool:  # noqa: N805
+    def has_previous_page(root: Any) -> bool:
         found: bool = root.page.has_previous
         return found
 
     @strawberry.field(description="The place of the first row; none on an empty page.")
-    def start_cursor(root: Any, info: Info) -> Cursor | None:  # noqa: N805
+    def start_cursor(root: Any, info: Info) -> Cursor | None:
         return root.cursor(root.page.rows[0], info) if root.page.rows else None
 
     @strawberry.field(description="The place of the last row; none on an empty page.")
-    def end_cursor(root: Any, info: Info) -> Cursor | None:  # noqa: N805
+    def end_cursor(root: Any, info: Info) -> Cursor | None:
         return root.cursor(root.page.rows[-1], info) if root.page.rows else None
 
 
@@ -493,7 +493,7 @@ class Edge(Generic[T]):
     node: T = strawberry.field(description="The row.")
 
     @strawberry.field(description="Its place.")
-    def cursor(root: Any, info: Info) -> Cursor:  # noqa: N805
+    def cursor(root: Any, info: Info) -> Cursor:
         found: Cursor = root.listed.cursor(root.node, info)
         return found
 
@@ -501,21 +501,21 @@ class Edge(Generic[T]):
 @strawberry.type(description="One page of a list, in the way of Relay (https://relay.dev/graphql/connections.htm).")
 class Connection(Generic[T]):
     @strawberry.field(description="The rows with their places.")
-    def edges(root: Any) -> list[Edge[T]]:  # noqa: N805
+    def edges(root: Any) -> list[Edge[T]]:
         return [_Place(root, row) for row in root.page.rows]  # type: ignore[misc]  # shown as an Edge
 
     @strawberry.field(description="The rows alone.")
-    def nodes(root: Any) -> list[T]:  # noqa: N805
+    def nodes(root: Any) -> list[T]:
         rows: list[T] = root.page.rows
         return rows
 
     @strawberry.field(description="Where this page lies.")
-    def page_info(root: Any) -> PageInfo:  # noqa: N805
+    def page_info(root: Any) -> PageInfo:
         page_info: PageInfo = root
         return page_info
 
     @strawberry.field(description="How many rows the whole list has, on all pages.")
-    async def total_count(root: Any, info: Info) -> int:  # noqa: N805
+    async def total_count(root: Any, info: Info) -> int:
         return await info.context.loaders.count(root.relation, root.key, root.filters)
 
 
@@ -553,7 +553,7 @@ class Node:
     @strawberry.field(
         description="The id: opaque, the same for ever, unique among everything.", metadata={EDGE: Identity()}
     )
-    def id(root: Any) -> strawberry.ID:  # noqa: N805
+    def id(root: Any) -> strawberry.ID:
         return id_of(root)
 
 

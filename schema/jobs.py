@@ -160,7 +160,7 @@ class Job(Node):
     )
 
     @actions("What you may do with it now.", loaders.jobs.actions)
-    async def available_actions(root: Any, info: Info) -> list[JobAction]:  # noqa: N805 - strawberry names it root
+    async def available_actions(root: Any, info: Info) -> list[JobAction]:
         ctx = info.context
         is_freelancer = ctx.viewer is not None and ctx.viewer.has(Role.FREELANCER)
         live = await ctx.loaders.count(loaders.proposals.live_of_viewer, root.id) if is_freelancer else 0

@@ -367,8 +367,9 @@ def _itself(known: GraphQLField, target: GraphQLNamedType | None, parent: GraphQ
     """One for an object; nothing for the node of an edge, which counted, nor for reading single facts of the schema."""
     if target and target.name.startswith("__"):
         return int(_nesting(known) > 0)
-    is_edge = isinstance(parent, GraphQLObjectType) and parent.name.endswith("Edge")
-    return int(not (is_edge and known is parent.fields.get("node")))  # type: ignore[union-attr]
+    if isinstance(parent, GraphQLObjectType) and parent.name.endswith("Edge"):
+        return int(known is not parent.fields.get("node"))
+    return 1
 
 
 def _nesting(known: GraphQLField) -> int:

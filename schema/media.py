@@ -96,11 +96,11 @@ class Upload(Node):
         models.media.Upload,
         *OF_ADDRESS,
     )
-    def url(root: Any, info: Info, variant: VariantArgument = None) -> str | None:  # noqa: N805 - the parent
+    def url(root: Any, info: Info, variant: VariantArgument = None) -> str | None:
         return resolvers.media.address(info.context, root, variant.value if variant else None)
 
     @actions("What you may do with it now.", loaders.media.actions)
-    def available_actions(root: Any, info: Info) -> list[UploadAction]:  # noqa: N805
+    def available_actions(root: Any, info: Info) -> list[UploadAction]:
         return root.actions_for(info.context.viewer)
 
 
@@ -120,11 +120,11 @@ class UploadTicket:
     expires_at: datetime = strawberry.field(description="When it is too late to begin.")
 
     @strawberry.field(description="The method of the request.")
-    def method(root: Any) -> str:  # noqa: N805
+    def method(root: Any) -> str:
         return resolvers.media.METHOD
 
     @strawberry.field(description="What else to send with it.")
-    def headers(root: Any) -> list[HttpHeader]:  # noqa: N805
+    def headers(root: Any) -> list[HttpHeader]:
         return [HttpHeader(name=name, value=value) for name, value in resolvers.media.HEADERS.items()]
 
     @staticmethod

@@ -46,7 +46,7 @@ class Wallet:
         "id",
         "currency",
     )
-    def statement_url(root: Any, info: Info, part: PartArgument) -> str:  # noqa: N805
+    def statement_url(root: Any, info: Info, part: PartArgument) -> str:
         return resolvers.statements.address(info.context, root.id, part, root.currency)
 
 
@@ -107,7 +107,7 @@ class PaymentRequest(Node):
     payment: Payment | None = one("What was paid.", loaders.payments.payment, "payment_id")
 
     @actions("What you may do with it now.", loaders.payments.request_actions)
-    def available_actions(root: Any, info: Info) -> list[PaymentRequestAction]:  # noqa: N805 - the parent
+    def available_actions(root: Any, info: Info) -> list[PaymentRequestAction]:
         return root.actions_for(info.context.viewer)
 
 

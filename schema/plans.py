@@ -601,7 +601,7 @@ def _kept(model: type[Base], name: str) -> Callable[[Any], Any]:
     """How a value of a column is read from JSON."""
     kind = getattr(model, name).type
     if isinstance(kind, KeptEnum):
-        known: type[Enum] = kind.enum_class  # type: ignore[assignment]
+        known: type[Enum] = kind.enum_class  # type: ignore[assignment]  # those we keep are of an enum
         return known
     assert kind.python_type in {str, UUID}, (model, name)
     return UUID if kind.python_type is UUID else str

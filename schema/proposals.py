@@ -96,15 +96,15 @@ class Proposal(Node):
     )
 
     @computed("Whether the client keeps it at hand; only the client knows.", loaders.proposals.is_shortlisted)
-    async def is_shortlisted(root: Any, info: Info) -> bool | None:  # noqa: N805 - strawberry names the parent root
+    async def is_shortlisted(root: Any, info: Info) -> bool | None:
         return await _for_client(root, info, root.shortlisted)
 
     @computed("Whether the client put it out of sight; only the client knows.", loaders.proposals.is_archived)
-    async def is_archived(root: Any, info: Info) -> bool | None:  # noqa: N805 - strawberry names the parent root
+    async def is_archived(root: Any, info: Info) -> bool | None:
         return await _for_client(root, info, root.archived)
 
     @actions("What you may do with it now.", loaders.proposals.actions)
-    async def available_actions(root: Any, info: Info) -> list[ProposalAction]:  # noqa: N805 - as above
+    async def available_actions(root: Any, info: Info) -> list[ProposalAction]:
         job = await info.context.loaders.one(loaders.jobs.by_id, root.job_id)
         return root.actions_for(info.context.viewer, job, at=info.context.now()) if job else []
 

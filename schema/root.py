@@ -179,7 +179,7 @@ def verbs() -> dict[str, str]:
     """The verb behind each command that has one, as `resolvers.jobs.publish`."""
     found: dict[str, str] = {}
     for kind in SERVICES:
-        declared: Any = kind.__strawberry_definition__  # type: ignore[attr-defined]  # as above
+        declared: Any = kind.__strawberry_definition__  # type: ignore[attr-defined]  # strawberry put it there
         for field in declared.fields:
             called = _called(field.base_resolver.wrapped_func) if field.base_resolver else set()
             if len(called) == 1:

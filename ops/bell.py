@@ -45,7 +45,7 @@ class Wire(BroadcastBackend):
         )
         self._pubsub = self._redis.pubsub()
         # Nobody else asks on it, and nothing is asked again: a pool and retries would be most of the work.
-        self._caller = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py says no types
+        self._caller = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py does not annotate it
         self._unanswered: deque[asyncio.Event] = deque()
         self._reader: asyncio.Task[Any] | None = None
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -63,7 +63,7 @@ class Wire(BroadcastBackend):
         """Connect, or leave nothing open."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._pubsub.connect()  # type: ignore[no-untyped-call]  # as above
+                await self._pubsub.connect()  # type: ignore[no-untyped-call]  # redis-py does not annotate it
         except BaseException:
             await self.disconnect()
             raise
@@ -73,7 +73,7 @@ class Wire(BroadcastBackend):
         try:
             if self._reader is not None:
                 await asyncio.wait([self._reader])
-            await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # as above
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py does not annotate it
             await self._caller.disconnect()
         finally:
             await self._redis.aclose()
