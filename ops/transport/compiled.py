@@ -306,17 +306,20 @@ class Showing:
         self._asking: Asking | None = None
         self._sequel: Sequel | None = None
         # Only who is remembered has something written by a single message.
-        is_asked = isinstance(context, Context) and context.is_recalled
-        self.context = context.renewed(showing=self.ask) if is_asked else context
-        """What the verb is to be given."""
-        # Whoever asks for it has seen by then whether she is signed in yet.
-        self._seen = context.renewed(is_recalled=False) if is_asked else context
+        self._is_asked = isinstance(context, Context) and context.is_recalled
+        self._context = context
 
-    def ask(self, model: type[Base], key: UUID) -> Sequel | None:
+    def to_verb(self) -> Any:
+        """What the verb is to be given; not kept here, so that all of it is gone when the operation is over."""
+        return self._context.renewed(showing=self._ask) if self._is_asked else self._context
+
+    def _ask(self, model: type[Base], key: UUID) -> Sequel | None:
         """What is asked of this row."""
         with suppress(Unplanned):
             if kind := self._deed.kinds.get(model):
-                self._asking = self._compiler.asking(self._asked, kind, self._deed.details, model, key, self._seen)
+                # Whoever asks for it has seen by then whether she is signed in yet.
+                seen = self._context.renewed(is_recalled=False)
+                self._asking = self._compiler.asking(self._asked, kind, self._deed.details, model, key, seen)
                 self._sequel = Sequel(self._asking.made.text, self._asking.arguments)
         return self._sequel
 
@@ -327,14 +330,14 @@ class Showing:
             return None
         data = self._told_already()
         if data is None:
-            data = await self._compiler.row(self._asked, kind, self._deed.details, found, self.context)
+            data = await self._compiler.row(self._asked, kind, self._deed.details, found, self._context)
         return None if data is None else b'{"%s":%s}' % (self._deed.name.encode(), data)
 
     def _told_already(self) -> bytes | None:
         if self._asking is None or self._sequel is None or self._sequel.value in {None, NOTHING}:
             return None
         with suppress(Unplanned):
-            data = self._asking.told(self._sequel.value, self.context)
+            data = self._asking.told(self._sequel.value, self._context)
             self._compiler.taken["row"] += 1
             return data
         return None

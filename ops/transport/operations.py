@@ -406,7 +406,7 @@ class Operations:
         if deed is None:
             return None
         showing = Showing(self._compiler, operation.question, deed, context)
-        doing = deed.begun(operation.values, showing.context)
+        doing = deed.begun(operation.values, showing.to_verb())
         if doing is None:
             return None
         outcome: Future[Any] = get_running_loop().create_future()

@@ -1,6 +1,7 @@
 """An offer of somebody who is remembered is written by one statement; it is the offer that it would be otherwise."""
 
 import asyncio
+import gc
 from collections import Counter
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from models.connects import CURRENCY, SPENT
 from models.jobs import Job
 from ops.pens import Pens
 from ops.transport import GraphQLApp
+from resolvers.context import Context
 from tests import make
 
 SUBMIT = """mutation ($input: SubmitProposalInput!) { submitProposal(input: $input) {
@@ -132,6 +134,24 @@ async def site(house, keep, monkeypatch):
 @pytest.fixture
 async def job(keep, people):
     return await keep(make.job(people.client))
+
+
+async def test_what_surrounds_an_operation_is_gone_when_it_is_over_before_garbage_is_collected(site, job):
+    def contexts() -> int:
+        return sum(isinstance(one, Context) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = contexts()
+        await site.submit(job)
+        await site.post("{ viewer { account { id } } }")
+        after = contexts()
+    finally:
+        gc.enable()
+
+    assert site.deeds == 1
+    assert after == before
 
 
 async def test_it_is_the_same_offer_both_ways(site, keep, people, job):
