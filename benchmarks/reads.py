@@ -69,6 +69,8 @@ LINES_EACH = 4
 WRITES_A_SECOND_MAX = 8_000
 ADDITIONS = 1_000_000
 QUIET_TRIES = 3
+LOOP = "import timeit; print(min(timeit.repeat('sum(n for n in range({additions}))', number=1, repeat={tries})))"
+"""What is done at once on all processors: two of them may be halves of one, for as long as it pleases the machine."""
 UNREST_SECONDS = 2
 """How long to wait when others are busy."""
 PAGES = (1, 10, 50, 100)
@@ -242,15 +244,10 @@ def cpu(root: int) -> float:
 
 
 def pace() -> float:
-    """How many milliseconds a loop takes in Python, here and now, at its best."""
-    return min(_additions() for _ in range(QUIET_TRIES))
-
-
-def _additions() -> float:
-    began, total = time.perf_counter(), 0
-    for number in range(ADDITIONS):
-        total += number
-    return (time.perf_counter() - began) * 1e3
+    """How many milliseconds a loop takes in Python while all processors are at it: the slowest, at its best."""
+    loop = [sys.executable, "-c", LOOP.format(tries=QUIET_TRIES, additions=ADDITIONS)]
+    running = [subprocess.Popen(loop, stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count() or 1)]
+    return max(float(one.communicate()[0]) for one in running) * 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,23 +292,19 @@ class Bench:
         for server in self.servers if rounds else ():
             self.measure(server, make, page, seconds)
         for _ in range(max(1, rounds)):
-            for name, measured in self._round(make, page, seconds).items():
-                found[name].append(measured)
+            for server in self.servers:
+                found[server.name].append(self._turn(server, make, page, seconds))
         return found
 
-    def _round(self, make: Make, page: int, seconds: int) -> dict[str, Measured]:
-        """Let each have a turn, from the beginning again if others were busy meanwhile."""
+    def _turn(self, server: Server, make: Make, page: int, seconds: int) -> Measured:
+        """Measure one, again if others were busy meanwhile."""
         while True:
             while self._is_disturbed():
                 time.sleep(UNREST_SECONDS)
-            found: dict[str, Measured] = {}
-            for server in self.servers:
-                found[server.name] = self.measure(server, make, page, seconds)
-                if self._is_disturbed():
-                    self.disturbed += 1
-                    break
-            else:
-                return found
+            measured = self.measure(server, make, page, seconds)
+            if not self._is_disturbed():
+                return measured
+            self.disturbed += 1
 
     def _is_disturbed(self) -> bool:
         return self.quiet < math.inf and pace() > self.quiet
@@ -513,12 +506,12 @@ def compare(bench: Bench, options: argparse.Namespace, wanted: dict[str, Make]) 
     """Print how the servers do beside each other."""
     turns = f"{options.rounds} rounds of {options.seconds} s"
     print(f"\n{os.cpu_count()} CPUs, {options.workers} worker(s), {options.connections} connections, {turns}")
-    print(f"A loop of {ADDITIONS:,} additions takes {pace():.0f} ms.\n")
+    print(f"On all of them at once, {ADDITIONS:,} additions take {pace():.0f} ms.\n")
     print(HEAD)
     for name, make in wanted.items():
         report(name, bench.turns(make, 20, options.seconds, options.rounds))
     if bench.disturbed:
-        print(f"\n{bench.disturbed} turns were disturbed, and their rounds were not counted.")
+        print(f"\n{bench.disturbed} turns were disturbed, and do not count.")
 
 
 def grow(bench: Bench, options: argparse.Namespace, wanted: dict[str, Make]) -> None:
@@ -543,7 +536,7 @@ def main() -> None:
     parser.add_argument("--servers", default="limit,compiled,ordinary", help="which of them, and doubled, by commas")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--durable", action="store_true", help="with fsync")
-    parser.add_argument("--quiet", type=float, default=math.inf, help="what a loop takes, in ms, while others rest")
+    parser.add_argument("--quiet", type=float, default=math.inf, help="what that loop takes, in ms, while others rest")
     options = parser.parse_args()
     if options.quick:
         options.jobs, options.rounds, options.seconds = 400, 0, 1
