@@ -1,7 +1,7 @@
 """How fast reads and a write are, beside the limit: what a bare server gives that sends what one statement returns.
 
     python -m benchmarks.reads [--quick] [--workers 2] [--rounds 3] [--seconds 4] [--jobs 20000] [--only Job,Newest]
-                               [--growth] [--durable] [--quiet 90]
+                               [--growth] [--durable] [--quiet 50]
 
 Three servers answer the same requests over the same database, in turns, so that a busy machine is unfair to all alike:
 
@@ -14,7 +14,7 @@ ask it for, and it is an error if ours reads a large table from end to end. `--g
 100 rows, and of a database ten times as large. CPU is that of the processes themselves, from /proc.
 
 Python suffers more than Postgres from others who use the same processors. How much is said first, as what a loop takes;
-with `--quiet`, what was measured while it took more milliseconds than that is measured again.
+with `--quiet 50`, what was measured while it took more than 50 ms is measured again.
 """
 
 import argparse
@@ -68,7 +68,7 @@ LINES_EACH = 4
 """How many requests of each connection are looked at: how Postgres answers them."""
 WRITES_A_SECOND_MAX = 8_000
 ADDITIONS = 1_000_000
-QUIET_TRIES = 3
+LOOP_TRIES = 3
 LOOP = "import timeit; print(min(timeit.repeat('sum(n for n in range({additions}))', number=1, repeat={tries})))"
 """What is done at once on all processors: two of them may be halves of one, for as long as it pleases the machine."""
 UNREST_SECONDS = 2
@@ -243,10 +243,15 @@ def cpu(root: int) -> float:
     return total
 
 
-def pace() -> float:
+def cpus() -> int:
+    """How many processors there are for us."""
+    return len(os.sched_getaffinity(0))
+
+
+def loop_ms() -> float:
     """How many milliseconds a loop takes in Python while all processors are at it: the slowest, at its best."""
-    loop = [sys.executable, "-c", LOOP.format(tries=QUIET_TRIES, additions=ADDITIONS)]
-    running = [subprocess.Popen(loop, stdout=subprocess.PIPE, text=True) for _ in range(os.cpu_count() or 1)]
+    loop = [sys.executable, "-c", LOOP.format(tries=LOOP_TRIES, additions=ADDITIONS)]
+    running = [subprocess.Popen(loop, stdout=subprocess.PIPE, text=True) for _ in range(cpus())]
     return max(float(one.communicate()[0]) for one in running) * 1e3
 
 
@@ -268,7 +273,7 @@ class Bench:
         self.servers, self.postgres, self.asker, self.connections = servers, postgres, asker, connections
         self.plans = plans
         self.quiet = quiet
-        """The pace beyond which nothing counts."""
+        """How many milliseconds the loop may take for a turn to count."""
         self.disturbed = 0
         """How many turns did not."""
 
@@ -307,7 +312,7 @@ class Bench:
             self.disturbed += 1
 
     def _is_disturbed(self) -> bool:
-        return self.quiet < math.inf and pace() > self.quiet
+        return self.quiet < math.inf and loop_ms() > self.quiet
 
     def must_be_equal(self, name: str, make: Make, page: int) -> int:
         """Ask all of them the same, and see the same bytes; tell how many."""
@@ -458,6 +463,8 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         assert databases.postgres.process is not None
         bench = Bench(servers, databases.postgres.process.pid, asker, options.connections, plans, options.quiet)
         yield bench, databases.database_url
+        if bench.disturbed:
+            print(f"\n{bench.disturbed} turns were disturbed, and do not count.")
 
 
 def report(title: str, found: dict[str, list[Measured]]) -> None:
@@ -505,13 +512,11 @@ def run(options: argparse.Namespace) -> None:
 def compare(bench: Bench, options: argparse.Namespace, wanted: dict[str, Make]) -> None:
     """Print how the servers do beside each other."""
     turns = f"{options.rounds} rounds of {options.seconds} s"
-    print(f"\n{os.cpu_count()} CPUs, {options.workers} worker(s), {options.connections} connections, {turns}")
-    print(f"On all of them at once, {ADDITIONS:,} additions take {pace():.0f} ms.\n")
+    print(f"\n{cpus()} CPU(s), {options.workers} worker(s), {options.connections} connections, {turns}")
+    print(f"On all of them at once, {ADDITIONS:,} additions take {loop_ms():.0f} ms.\n")
     print(HEAD)
     for name, make in wanted.items():
         report(name, bench.turns(make, 20, options.seconds, options.rounds))
-    if bench.disturbed:
-        print(f"\n{bench.disturbed} turns were disturbed, and do not count.")
 
 
 def grow(bench: Bench, options: argparse.Namespace, wanted: dict[str, Make]) -> None:
@@ -536,7 +541,7 @@ def main() -> None:
     parser.add_argument("--servers", default="limit,compiled,ordinary", help="which of them, and doubled, by commas")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--durable", action="store_true", help="with fsync")
-    parser.add_argument("--quiet", type=float, default=math.inf, help="what that loop takes, in ms, while others rest")
+    parser.add_argument("--quiet", type=float, default=math.inf, help="ms that a loop may take for a turn to count")
     options = parser.parse_args()
     if options.quick:
         options.jobs, options.rounds, options.seconds = 400, 0, 1

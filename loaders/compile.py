@@ -39,6 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
 from sqlalchemy.sql import visitors
+from sqlalchemy.types import TypeEngine
 
 from loaders.batch import Relation, Summary
 from models.base import Audience, Base
@@ -342,7 +343,7 @@ class _Compiler(PGCompiler_asyncpg):
     def visit_bindparam(self, bindparam: BindParameter[Any], *given: Any, **more: Any) -> Any:
         if not bindparam.required:
             return super().visit_bindparam(bindparam, *given, **more)  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
-        return f"\0{bindparam.key}\0::{self.dialect.type_compiler_instance.process(bindparam.type)}"
+        return f"\0{bindparam.key}\0::{type_name(bindparam.type)}"
 
 
 class _Dialect(PGDialect_asyncpg):
@@ -352,6 +353,11 @@ class _Dialect(PGDialect_asyncpg):
 
 
 _DIALECT = _Dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
+
+
+def type_name(kind: TypeEngine[Any]) -> str:
+    """What Postgres calls a type."""
+    return kind.compile(_DIALECT)
 
 
 @dataclass(frozen=True, slots=True)

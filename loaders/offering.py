@@ -15,12 +15,11 @@ import orjson
 from asyncpg.pgproto.pgproto import UUID
 from sqlalchemy import Column, DateTime, Enum, Table, Text, Uuid, bindparam, exists, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.orm import aliased
 
 import loaders.ledger
 from loaders.accounts import IS_STILL_SIGNED_IN
-from loaders.compile import Statement, numbered, written
+from loaders.compile import Statement, numbered, type_name, written
 from loaders.work import EVENTS, HEADS, counted
 from models.accounts import Account
 from models.activity import Event
@@ -130,9 +129,8 @@ ATTACHED = (Proposal, ProposalMilestone, ProposalAttachment)
 BARE = (Proposal, ProposalMilestone)
 """What an offer is made of, with or without attachments."""
 
-_DIALECT = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 _POSTING = ", ".join(
-    f":posting_{name}::{bound.type.compile(_DIALECT)}" for name, bound in loaders.ledger.POST.compile().binds.items()
+    f":posting_{name}::{type_name(bound.type)}" for name, bound in loaders.ledger.POST.compile().binds.items()
 )
 
 

@@ -1,6 +1,8 @@
 """The benchmarks still measure what they say: all servers answer alike, and the figures come out; nothing is lost."""
 
 import asyncio
+import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -8,12 +10,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
+from benchmarks import reads
 from benchmarks.load import Said, ask
 from benchmarks.plans import LARGE, Heard, Plans
+from benchmarks.reads import Asker, Bench, Measured, Server
 from ops import local
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +42,47 @@ def test_reads_are_measured_beside_the_limit() -> None:
     *_, plans, tables = done.stdout.splitlines()
     assert plans.startswith(f"Tables of {LARGE:,} rows and more that were read from end to end, in ")
     assert tables == "none"
+
+
+class Alone(Bench):
+    """A bench without anybody to ask: it measures how often it has measured."""
+
+    times = 0
+
+    def measure(self, *_: object) -> Measured:
+        self.times += 1
+        return Measured(Said(self.times, 1.0, 0.0, 0.0, 0), 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "loops", "measured", "disturbed"),
+    [
+        (50.0, [90.0, 40.0, 90.0, 40.0, 50.0], 2, 1),
+        (50.0, [50.0, 50.0], 1, 0),
+        (math.inf, [], 1, 0),
+    ],
+    ids=["busy before, and then meanwhile", "quiet", "whatever others do"],
+)
+def test_what_others_disturb_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch, quiet: float, loops: list[float], measured: int, disturbed: int
+) -> None:
+    nobody: Any = None
+    bench = Alone([Server("limit", nobody, 0)], 0, nobody, 16, nobody, quiet)
+    took = iter(loops)
+    monkeypatch.setattr(reads, "loop_ms", lambda: next(took))
+    monkeypatch.setattr(reads, "UNREST_SECONDS", 0)
+
+    found = bench.turns(Asker.job, 20, 1, 1)
+
+    # One turn more comes first, which is not counted in any case.
+    assert [one.said.requests for one in found["limit"]] == [1 + measured]
+    assert bench.disturbed == disturbed
+    assert list(took) == []
+
+
+def test_a_loop_takes_some_time_on_each_processor() -> None:
+    assert 0 < reads.loop_ms() < math.inf
+    assert 1 <= reads.cpus() <= (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="module")

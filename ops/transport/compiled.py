@@ -306,12 +306,12 @@ class Showing:
         self._asking: Asking | None = None
         self._sequel: Sequel | None = None
         # Only who is remembered has something written by a single message.
-        self._is_asked = isinstance(context, Context) and context.is_recalled
+        self._may_ask = isinstance(context, Context) and context.is_recalled
         self._context = context
 
     def to_verb(self) -> Any:
         """What the verb is to be given; not kept here, so that all of it is gone when the operation is over."""
-        return self._context.renewed(showing=self._ask) if self._is_asked else self._context
+        return self._context.renewed(showing=self._ask) if self._may_ask else self._context
 
     def _ask(self, model: type[Base], key: UUID) -> Sequel | None:
         """What is asked of this row."""
