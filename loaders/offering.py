@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, cast
+from uuid import UUID
 
 import orjson
-from asyncpg.pgproto.pgproto import UUID
+from asyncpg.pgproto.pgproto import UUID as FOUND_UUID
 from sqlalchemy import Column, DateTime, Enum, Table, Text, Uuid, bindparam, exists, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
@@ -43,7 +45,7 @@ def _kind(column: Column[Any]) -> Callable[[Any], Any] | None:
         case DateTime():
             return datetime.fromisoformat
         case Uuid():
-            return UUID
+            return FOUND_UUID
     return None
 
 
@@ -105,12 +107,12 @@ def read(value: bytes) -> Terms:
     for name, kind in _KINDS.items():
         if found[name] is not None:
             found[name] = kind(found[name])
-    spent = LedgerAccount(id=UUID(spent_id), currency=CURRENCY) if spent_id else None
+    spent = LedgerAccount(id=FOUND_UUID(spent_id), currency=CURRENCY) if spent_id else None
     return Terms(Job(**found), mark, is_invited, [_lot(*said) for said in lots], spent)
 
 
 def _lot(lot_id: str, expires_at: str, remaining: int, purse_id: str) -> Lot:
-    purse = LedgerAccount(id=UUID(purse_id), kind=LOT.name, owner_id=UUID(lot_id), currency=CURRENCY)
+    purse = LedgerAccount(id=FOUND_UUID(purse_id), kind=LOT.name, owner_id=FOUND_UUID(lot_id), currency=CURRENCY)
     lot = Lot(
         id=purse.owner_id,
         expires_at=datetime.fromisoformat(expires_at),
@@ -123,7 +125,6 @@ def _lot(lot_id: str, expires_at: str, remaining: int, purse_id: str) -> Lot:
 
 # What is written.
 
-
 SURE = "(SELECT sure FROM checked) = 1"
 ATTACHED = (Proposal, ProposalMilestone, ProposalAttachment)
 BARE = (Proposal, ProposalMilestone)
@@ -134,28 +135,31 @@ _POSTING = ", ".join(
 )
 
 
-def _inserted(model: type[Base]) -> str:
+def _inserted(model: type[Base], only_if: str = SURE) -> str:
     """Write rows of a model, given as JSON: an array for each column would take longer to send than to write."""
     table = model.__tablename__
-    return f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, :{table}) WHERE {SURE}"
+    return f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, :{table}) WHERE {only_if}"
 
 
-# The key first, then the job, then the lots, and the heads of the streams last, as everywhere. What is not as it was
-# divides by zero, which takes the key back with everything else.
-_HELD = """
-WITH seen AS (
+# The keys first, then the jobs, then the lots, and the heads of the streams last, as everywhere; of each kind in the
+# order of their names. What is not as it was divides by zero, which takes the keys back with everything else.
+_HELD = f"""
+WITH about AS (
+    SELECT * FROM json_to_recordset(:jobs) AS about (id uuid, mark text)
+), seen AS (
     SELECT * FROM json_to_recordset(:lots) AS seen (id uuid, remaining bigint, part bigint)
 ), claimed AS (
-    INSERT INTO idempotency_keys (account_id, key, fingerprint, subject_id, used_at)
-    VALUES (:viewer_id, :key, :fingerprint, :subject_id, :used_at) ON CONFLICT DO NOTHING RETURNING key
+    {_inserted(IdempotencyKey, "true")} ON CONFLICT DO NOTHING RETURNING key
 ), job AS (
-    SELECT id FROM jobs WHERE EXISTS (SELECT FROM claimed) AND id = :job_id AND xmin::text = :mark FOR SHARE
+    SELECT id FROM jobs WHERE (SELECT count(*) FROM claimed) = :count AND id = ANY (ARRAY(SELECT id FROM about))
+    AND EXISTS (SELECT FROM about WHERE about.id = jobs.id AND mark = xmin::text) ORDER BY id FOR SHARE
 ), held AS (
-    SELECT id FROM lots WHERE EXISTS (SELECT FROM job) AND id = ANY (ARRAY(SELECT id FROM seen))
+    SELECT id FROM lots WHERE (SELECT count(*) FROM job) = (SELECT count(*) FROM about)
+    AND id = ANY (ARRAY(SELECT id FROM seen))
     AND remaining = (SELECT remaining FROM seen WHERE seen.id = lots.id) ORDER BY id FOR NO KEY UPDATE
 ), checked AS MATERIALIZED (
-    SELECT 1 / CASE WHEN EXISTS (SELECT FROM job) AND (SELECT count(*) FROM held) = (SELECT count(*) FROM seen)
-        THEN 1 ELSE 0 END AS sure FROM claimed
+    SELECT 1 / CASE WHEN (SELECT count(*) FROM job) = (SELECT count(*) FROM about)
+        AND (SELECT count(*) FROM held) = (SELECT count(*) FROM seen) THEN 1 ELSE 0 END AS sure
 )"""
 
 _PAID = f""", posted AS (
@@ -169,7 +173,7 @@ _PAID = f""", posted AS (
 
 
 @cache
-def _offer(parts: tuple[type[Base], ...], *, is_paid: bool) -> Statement:
+def _writing(parts: tuple[type[Base], ...], *, is_paid: bool) -> Statement:
     kept = "".join(f", {model.__tablename__}_kept AS ({_inserted(model)})" for model in parts)
     heads = HEADS.format(
         grown="json_to_recordset(:heads) AS grown (stream text, more bigint)",
@@ -178,7 +182,7 @@ def _offer(parts: tuple[type[Base], ...], *, is_paid: bool) -> Statement:
     events = EVENTS.format(told="json_populate_recordset(NULL::events, :events) AS told")
     return numbered(
         f"{_HELD}{kept}{_PAID if is_paid else ''}, heads AS ({heads}), told AS ({events})"
-        ' SELECT json_agg(sequence ORDER BY stream COLLATE "C") FROM heads'
+        " SELECT json_object_agg(stream, sequence) FROM heads"
     )
 
 
@@ -195,49 +199,75 @@ class Offer:
     at: datetime
 
     @property
-    def statement(self) -> Statement:
-        """What writes it.
-
-        Its value tells the `numbers` of the last event of each stream, in the order of their names; or it is null, if
-        the key is used up. If anything is not as the terms say, it fails, and nothing is written.
-        """
-        return _offer(self._models, is_paid=self.spending is not None)
+    def kind(self) -> tuple[tuple[type[Base], ...], bool]:
+        """Offers of one kind can be written together."""
+        return ATTACHED if isinstance(self.rows[-1], ProposalAttachment) else BARE, self.spending is not None
 
     @property
-    def _models(self) -> tuple[type[Base], ...]:
-        return ATTACHED if isinstance(self.rows[-1], ProposalAttachment) else BARE
+    def by(self) -> UUID:
+        """Whose it is: of two by one person each was decided without the other, and they are not written together."""
+        return self.once.account_id
 
-    def bound(self) -> dict[str, Any]:
-        """What is bound to it."""
-        counts, later = counted(self.events)
-        found = {
-            "job_id": self.terms.job.id,
-            "mark": self.terms.mark,
-            "key": self.once.key,
-            "fingerprint": self.once.fingerprint,
-            "subject_id": self.once.subject_id,
-            "used_at": self.at,
-            "heads": _json([{"stream": stream, "more": more} for stream, more in counts.items()]),
-            "events": _json([_row(one) | {"sequence": after} for one, after in zip(self.events, later, strict=True)]),
-        }
-        for model in self._models:
-            found[model.__tablename__] = _json([_row(row) for row in self.rows if isinstance(row, model)])
-        return found | self._paid()
+    def together(self, others: Sequence["Offer"]) -> tuple[str, list[Any]]:
+        """What writes this and others of its kind, all of them or, if anything is not as their terms say, none.
 
-    def _paid(self) -> dict[str, Any]:
-        if self.spending is None:
-            return {"lots": "[]"}
-        journal = self.spending.journal
-        parts = {entry.account_id: entry.amount for entry in journal.entries}
-        spent = [lot for lot in self.terms.lots if lot.purse_id in parts]
-        lots = [{"id": lot.id, "remaining": lot.remaining, "part": parts[lot.purse_id]} for lot in spent]
-        posting = {f"posting_{name}": given for name, given in loaders.ledger.posting(journal).items()}
-        return posting | {"lots": _json(lots), Movement.__tablename__: _json([_row(self.spending.movement)])}
+        Its value tells the `numbers` of the last event of each stream.
+        """
+        parts, is_paid = self.kind
+        made = _writing(parts, is_paid=is_paid)
+        bound = _bound(sorted([self, *others], key=attrgetter("by")), parts)
+        return made.text, [bound[name] for name in made.parameters]
 
 
-def numbers(told: bytes) -> list[int]:
-    """Read what an offer's statement tells."""
-    found: list[int] = orjson.loads(told)
+def _bound(offers: Sequence[Offer], parts: Sequence[type[Base]]) -> dict[str, Any]:
+    events = [event for offer in offers for event in offer.events]
+    counts, later = counted(events)
+    # A job with two marks is not found twice.
+    jobs = {(offer.terms.job.id, offer.terms.mark) for offer in offers}
+    found = {
+        "count": len(offers),
+        IdempotencyKey.__tablename__: _json([_key(offer) for offer in offers]),
+        "jobs": _json([{"id": job_id, "mark": mark} for job_id, mark in jobs]),
+        "heads": _json([{"stream": stream, "more": more} for stream, more in counts.items()]),
+        "events": _json([_row(one) | {"sequence": after} for one, after in zip(events, later, strict=True)]),
+    }
+    for model in parts:
+        rows = [_row(row) for offer in offers for row in offer.rows if isinstance(row, model)]
+        found[model.__tablename__] = _json(rows)
+    return found | _paid(offers)
+
+
+def _key(offer: Offer) -> dict[str, Any]:
+    once = offer.once
+    return {
+        "account_id": once.account_id,
+        "key": once.key,
+        "fingerprint": once.fingerprint,
+        "subject_id": once.subject_id,
+        "used_at": offer.at,
+    }
+
+
+def _paid(offers: Sequence[Offer]) -> dict[str, Any]:
+    spendings = [offer.spending for offer in offers if offer.spending]
+    if not spendings:
+        return {"lots": "[]"}
+    journals = [spending.journal for spending in spendings]
+    parts = {entry.account_id: entry.amount for journal in journals for entry in journal.entries}
+    lots = [
+        {"id": lot.id, "remaining": lot.remaining, "part": parts[lot.purse_id]}
+        for offer in offers
+        for lot in offer.terms.lots
+        if lot.purse_id in parts
+    ]
+    posting = {f"posting_{name}": given for name, given in loaders.ledger.posting(*journals).items()}
+    movements = [_row(spending.movement) for spending in spendings]
+    return posting | {"lots": _json(lots), Movement.__tablename__: _json(movements)}
+
+
+def numbers(told: bytes) -> dict[str, int]:
+    """Read what the statement that writes offers tells."""
+    found: dict[str, int] = orjson.loads(told)
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from loaders.work import UnitOfWork
 from ops.lines import Lines
-from ops.pens import Pens
+from ops.pens import LOCK_TIMEOUT, Pens
 from ops.pipe import SILENCE_SECONDS, Connection
 from ops.pool import LivePool
 from ops.turns import CHECKOUT_SECONDS
@@ -77,7 +77,7 @@ class Database:
             async_sessionmaker(bare, expire_on_commit=False),
             async_sessionmaker(engine, class_=UnitOfWork, expire_on_commit=False),
             Lines(partial(connect, default_transaction_read_only="on"), _lines(connections)),
-            Pens(connect, _pens(connections)),
+            Pens(partial(connect, lock_timeout=LOCK_TIMEOUT), _pens(connections)),
         )
 
     @property

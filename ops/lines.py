@@ -46,10 +46,12 @@ class Quick(Shared):
         self._idle.remove(line)
         return line
 
-    def _consider(self) -> None:
+    def _serve(self) -> None:
         lines = self._lines
         if lines and all(map(self._is_stuck, lines)):
             self._send_home(Elsewhere)
+        else:
+            super()._serve()
 
 
 class Lines(Turns):

@@ -1,16 +1,17 @@
 """The connections for what is written by a single statement, which is a whole transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 import asyncpg
 import structlog
 
 from models.errors import Busy, OutcomeUnknown
-from ops.pipe import Connection
-from ops.turns import Line, Shared
-from resolvers.context import LongWay, Sequel
+from ops.pipe import Answer, Connection
+from ops.turns import Asked, Line, Shared
+from resolvers.context import Deed, LongWay, Sequel
 
 log = structlog.get_logger()
 
@@ -21,36 +22,63 @@ LOST = (
     # What asyncpg says of a connection that ends, or does not answer, under a statement.
     asyncpg.ConnectionDoesNotExistError,
     TimeoutError,
+    OSError,
 )
 """After these nobody knows whether a statement was carried out."""
+
+EXPECTED = (
+    # Something is no more as it was read.
+    asyncpg.DivisionByZeroError,
+    # Somebody has done the same, or is about to do something about it.
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+)
+"""After these nothing was done, and it is no wonder."""
+
+TOGETHER_MAX = 16
+"""How many deeds one statement does at most: whatever holds up one of them holds up all."""
+
+LOCK_TIMEOUT = "100ms"
+"""How long a pen waits for a lock: whoever is held up for longer waits on a connection of her own, the long way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """A deed that is to be done, and whoever waits for it."""
+
+    deed: Deed
+    sequel: Sequel | None
+    told: asyncio.Future[bytes]
 
 
 class Pens(Shared):
     """A few connections for statements that are whole transactions.
 
-    A single pen goes on as long as it keeps pace: those who write at once are in each other's way, and each takes
-    longer. Where disks or locks have to be waited for it does not, and then more are taken to hand.
+    What is to be done while a statement runs is gathered, and done by the next one together: one transaction costs much
+    less than many, and where a disk is waited for, all wait for it once. So a single pen is enough, as long as it is
+    not stuck, and those who write are not in each other's way.
     """
 
-    places = 4
+    places = 2
     patience = 0.1
     look_seconds = 0.1
 
-    pace = (250.0, 375.0)
-    """With fewer answers a second one more pen is wanted, and with more one less: one gives so many if it waits for
-    nothing but the processor."""
-
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
         super().__init__(connect, most)
-        self._wanted = 1
-        self._answers = 0
-        self._looked_at = 0.0
+        self._gathered: defaultdict[Hashable, list[Turn]] = defaultdict(list)
+        """Those whose deeds are of one kind, for whom a pen is on its way if there are any."""
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """How many pens are open, how many of them are idle, and how many deeds wait for one."""
+        opened, idle, waiting = super().figures
+        return opened, idle, max(waiting, sum(map(len, self._gathered.values())))
 
     @property
     def _are_enough(self) -> bool:
         at_rest = sum(not pen.pipe.asked for pen in self._idle)
-        stuck = sum(map(self._is_stuck, self._lines))
-        return (self._open - at_rest) // self.places - stuck >= self._wanted
+        return (self._open - at_rest) // self.places > sum(map(self._is_stuck, self._lines))
 
     def _at_hand(self) -> Line | None:
         """A pen that is used, but not by as many as may, or else one that rests, if it is wanted."""
@@ -64,45 +92,104 @@ class Pens(Shared):
     def _may_open(self) -> bool:
         return super()._may_open() and not self._are_enough
 
-    def _look_later(self) -> None:
-        self._answers, self._looked_at = 0, asyncio.get_running_loop().time()
-        super()._look_later()
-
-    def _consider(self) -> None:
-        """Want one more pen if those at work are slow, or one less if they are fast, or one alone if nobody waits."""
-        pace = self._answers / (asyncio.get_running_loop().time() - self._looked_at)
-        if not self._waiting:
-            self._wanted = 1
-        elif pace < self.pace[0]:
-            self._wanted = max(min(self._wanted + 1, self.most), 1)
-        elif pace > self.pace[1]:
-            self._wanted = max(self._wanted - 1, 1)
-
-    async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:
-        """Run one, and give its single value; what the sequel asks belongs to the same transaction."""
+    async def do(self, deed: Deed, sequel: Sequel | None = None) -> bytes:
+        """Do one, and give the statement's value; what the sequel asks belongs to the same transaction."""
         if not self._most:
             raise LongWay
+        turn = Turn(deed, sequel, asyncio.get_running_loop().create_future())
+        waiting = self._gathered[deed.kind]
+        waiting.append(turn)
+        if len(waiting) == 1:
+            self._send_for(waiting)
         try:
-            pen = await self._take()
-        except OSError:
-            raise LongWay from None
-        asked = [(text, arguments)] if sequel is None else [(text, arguments), (sequel.text, sequel.arguments)]
-        try:
-            value, *others = await self._use(pen, *asked)
-        except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
+            return await turn.told
+        except asyncpg.QueryCanceledError as error:
             # Whoever waited in vain would only wait once more.
             raise Busy from error
-        except (*LOST, OSError) as error:
+        except LOST as error:
             raise OutcomeUnknown from error
-        except (asyncpg.DivisionByZeroError, asyncpg.IntegrityConstraintViolationError):
-            # Something is no more as it was read: the first says so by itself, by the other somebody has done the same.
+        except EXPECTED:
             raise LongWay from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # By its name alone: its words may be somebody's.
             log.warning("deed_refused", reason=type(error).__name__)
             raise LongWay from None
-        finally:
-            self._answers += 1
-        if sequel is not None:
-            (sequel.value,) = others
-        return value
+
+    def _send_for(self, waiting: list[Turn]) -> None:
+        """Have a pen come for those who wait; nobody of them has to stay until it is there."""
+        self._see_off(asyncio.ensure_future(self._fetch(waiting)))
+
+    async def _fetch(self, waiting: list[Turn]) -> None:
+        try:
+            pen = await self._take()
+        except Exception as error:  # noqa: BLE001 - told to all who wait
+            # Nothing was asked yet, so that it can be done the long way.
+            _tell(waiting, LongWay() if isinstance(error, OSError) else error)
+            waiting.clear()
+            return
+        turns = _chosen(waiting)
+        if waiting:
+            self._send_for(waiting)
+        try:
+            await self._write(pen, turns)
+        except Exception as error:  # noqa: BLE001 - told to all whom it concerns
+            _tell(turns, error)
+
+    async def _write(self, pen: Line, turns: Sequence[Turn]) -> None:
+        try:
+            asked = _asked(turns)
+        except BaseException:
+            self._give_back(pen)
+            raise
+        if not asked:
+            self._give_back(pen)
+            return
+        try:
+            answer = await self._use(pen, *asked)
+        except Exception as error:
+            if len(turns) == 1 or isinstance(error, LOST):
+                raise
+            # Nothing was done, and it is not known whose fault it was.
+            for turn in turns:
+                self._send_for([turn])
+        else:
+            _answer(turns, answer)
+
+
+def _chosen(waiting: list[Turn]) -> list[Turn]:
+    """Take those who are to have their turn, of each person one, and leave the others waiting."""
+    turns: dict[object, Turn] = {}
+    left = []
+    for turn in waiting:
+        if turn.told.done():
+            continue
+        if len(turns) < TOGETHER_MAX and turn.deed.by not in turns:
+            turns[turn.deed.by] = turn
+        else:
+            left.append(turn)
+    waiting[:] = left
+    return list(turns.values())
+
+
+def _asked(turns: Sequence[Turn]) -> list[Asked]:
+    if not turns:
+        return []
+    first, *others = (turn.deed for turn in turns)
+    return [first.together(others), *((turn.sequel.text, turn.sequel.arguments) for turn in turns if turn.sequel)]
+
+
+def _answer(turns: Sequence[Turn], answer: Answer) -> None:
+    sequels = [turn.sequel for turn in turns if turn.sequel]
+    value, *shown = answer
+    assert value is not None
+    for sequel, its in zip(sequels, shown, strict=True):
+        sequel.value = its
+    for turn in turns:
+        if not turn.told.done():
+            turn.told.set_result(value)
+
+
+def _tell(turns: Sequence[Turn], error: Exception) -> None:
+    for turn in turns:
+        if not turn.told.done():
+            turn.told.set_exception(error)

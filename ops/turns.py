@@ -4,7 +4,6 @@ Statements stay prepared on them, and each answers with one value.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
@@ -245,7 +244,7 @@ class Turns:
         self._give_back(line)
 
 
-class Shared(Turns, ABC):
+class Shared(Turns):
     """Connections that several use at once.
 
     One statement is there already when another is answered, so that Postgres does not wait for us to hear that it is.
@@ -301,11 +300,6 @@ class Shared(Turns, ABC):
     def _look(self) -> None:
         """Look after those who wait, until nobody does."""
         self._is_looked_after = False
-        self._consider()
         if self._waiting:
             self._serve()
             self._look_later()
-
-    @abstractmethod
-    def _consider(self) -> None:
-        """See what becomes of those who wait, if anybody still does."""

@@ -1,10 +1,10 @@
 """What a verb is given: who asks, what time it is, and how to read, write and tell."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -75,11 +75,26 @@ class Sequel:
     """What came of it, if anything did."""
 
 
-class Deeds(Protocol):
-    """Runs statements that are whole transactions."""
+class Deed(Protocol):
+    """Something that a statement writes, alone or together with others of its kind."""
 
-    async def do(self, text: str, arguments: Sequence[Any], sequel: Sequel | None = None) -> bytes | None:
-        """Run one, and give its single value, a text or JSON; where its sequel fails, nothing is kept.
+    @property
+    def kind(self) -> Hashable:
+        """Deeds of one kind can be done together."""
+
+    @property
+    def by(self) -> UUID:
+        """Whose it is; two deeds of one person are not done together."""
+
+    def together(self, others: Sequence[Self]) -> tuple[str, Sequence[Any]]:
+        """The statement that does this and others of its kind, all or none, and what is bound to it."""
+
+
+class Deeds(Protocol):
+    """Does what a verb does in a single statement, which is a whole transaction."""
+
+    async def do(self, deed: Deed, sequel: Sequel | None = None) -> bytes:
+        """Do one, and give the statement's value, a text or JSON; where its sequel fails, nothing is kept.
 
         Raises `LongWay` where nothing was done, and `OutcomeUnknown` where nobody can know.
         """

@@ -96,19 +96,15 @@ def _spending(proposal: Proposal, terms: Terms) -> Moving | None:
 async def _write(ctx: Context, offer: Offer) -> None:
     """Write an offer, and let everybody look who is to know."""
     assert ctx.deeds is not None
-    streams = sorted({event.stream for event in offer.events})
+    streams = {event.stream for event in offer.events}
     # As long as nobody knows, it may have been kept: a ring too many costs a look.
     rings: dict[str, int | str] = dict.fromkeys(streams, "")
-    statement = offer.statement
     try:
-        arguments = ctx.arguments(statement.parameters, offer.bound())
         sequel = ctx.showing(Proposal, offer.once.subject_id) if ctx.showing else None
-        told = await ctx.deeds.do(statement.text, arguments, sequel)
-        rings = dict(zip(streams, loaders.offering.numbers(told), strict=True)) if told else {}
+        last = loaders.offering.numbers(await ctx.deeds.do(offer, sequel))
+        rings = {stream: last[stream] for stream in streams}
     finally:
         await ctx.ring(rings)
-    if told is None:
-        raise LongWay
 
 
 def _parts(proposal: Proposal, words: ProposalWords) -> list[ProposalMilestone | ProposalAttachment]:

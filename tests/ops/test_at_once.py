@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import asyncpg
@@ -20,6 +21,7 @@ from models.activity import EventKind
 from models.config import Config
 from models.connects import CURRENCY, SPENT
 from models.jobs import Job
+from ops.app import House
 from ops.pens import Pens
 from ops.transport import GraphQLApp
 from resolvers.context import Context
@@ -61,13 +63,16 @@ from proposals p where p.job_id = :job_id
 """
 
 
+@dataclass
 class Site:
     """A server, and a freelancer who is signed in there and remembered."""
 
-    def __init__(self, house, app, client, freelancer, session, token):
-        self.house, self.app, self.client = house, app, client
-        self.freelancer, self.session, self.token = freelancer, session, token
-        self.deeds = 0
+    house: House
+    client: httpx.AsyncClient
+    freelancer: Account
+    session: Session
+    token: str
+    deeds: int = 0
 
     async def post(self, query: str, **variables):
         answer = await self.client.post(
@@ -99,16 +104,21 @@ class Site:
             assert (await loaders.audit.audit(session)).wrong is None
 
 
-@pytest.fixture
-async def site(house, keep, monkeypatch):
-    freelancer = make.freelancer("Nina")
+async def arrived(house, keep, name: str) -> tuple[Account, Session, str]:
+    """Sign in a freelancer who has Connects."""
+    freelancer = make.freelancer(name)
     await keep(freelancer, *make.profiles(freelancer))
     await make.connects(house, freelancer, size=100)
+    session = await keep(Session.begin(freelancer, address="", agent="", at=house.clock.wall(), config=Config()))
+    return freelancer, session, house.keys.issue(freelancer, session, at=house.clock.wall(), seconds=900)
+
+
+@pytest.fixture
+async def site(house, keep, monkeypatch):
+    freelancer, session, token = await arrived(house, keep, "Nina")
     # The account of all that is spent is there from the first time on.
     async with house.context().writing() as work:
         await loaders.ledger.accounts(work, SPENT.of(None, CURRENCY), at=house.clock())
-    session = await keep(Session.begin(freelancer, address="", agent="", at=house.clock.wall(), config=Config()))
-    token = house.keys.issue(freelancer, session, at=house.clock.wall(), seconds=900)
     app = GraphQLApp(
         schema.root.build(),
         context_for=house.context_for,
@@ -116,12 +126,12 @@ async def site(house, keep, monkeypatch):
         recall_to_write=house.recall_to_write,
     )
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://workup.test")
-    there = Site(house, app, client, freelancer, session, token)
+    there = Site(house, client, freelancer, session, token)
     do = Pens.do
 
-    async def counted(self, text, arguments, sequel=None):
-        found = await do(self, text, arguments, sequel)
-        there.deeds += found is not None
+    async def counted(self, deed, sequel=None):
+        found = await do(self, deed, sequel)
+        there.deeds += 1
         return found
 
     monkeypatch.setattr(Pens, "do", counted)
@@ -134,6 +144,17 @@ async def site(house, keep, monkeypatch):
 @pytest.fixture
 async def job(keep, people):
     return await keep(make.job(people.client))
+
+
+@pytest.fixture
+async def crowd(site, keep):
+    """Five freelancers who are remembered, each at the same server."""
+    found = []
+    for number in range(5):
+        freelancer, session, token = await arrived(site.house, keep, f"One {number}")
+        found.append(replace(site, freelancer=freelancer, session=session, token=token))
+        await found[-1].post("{ viewer { account { id } } }")
+    return found
 
 
 async def test_what_surrounds_an_operation_is_gone_when_it_is_over_before_garbage_is_collected(site, job):
@@ -168,6 +189,92 @@ async def test_it_is_the_same_offer_both_ways(site, keep, people, job):
     assert short["data"]["submitProposal"]["connectsCost"] == job.connects_cost > 0
     (a,), (b,) = await site.written(job), await site.written(other)
     assert a == b
+    await site.must_be_right()
+
+
+@pytest.fixture
+def statements(monkeypatch):
+    """How many were asked of pens."""
+    asked: list[int] = []
+    use = Pens._use
+
+    async def counted(self, pen, *statements):
+        asked.append(len(statements))
+        return await use(self, pen, *statements)
+
+    monkeypatch.setattr(Pens, "_use", counted)
+    return asked
+
+
+@pytest.fixture
+def meeting(monkeypatch):
+    """Let so many deeds wait for each other."""
+
+    def meet(count: int) -> None:
+        do, all_here, here = Pens.do, asyncio.Event(), []
+
+        async def met(self, wanted, sequel=None):
+            here.append(wanted)
+            if len(here) == count:
+                all_here.set()
+            await all_here.wait()
+            return await do(self, wanted, sequel)
+
+        monkeypatch.setattr(Pens, "do", met)
+
+    return meet
+
+
+async def test_what_many_offer_at_once_is_written_by_one_statement_and_is_what_each_would_have_offered(
+    site, crowd, keep, people, job, hears, told, meeting, statements
+):
+    other = await keep(make.job(people.client))
+    await keep(make.invitation(job, crowd[0].freelancer))
+    meeting(5)
+
+    async with hears(f"job:{job.id.hex}"):
+        together = await asyncio.gather(*(one.submit(job) for one in crowd))
+    # Who is invited pays nothing, which is another statement.
+    assert sorted(statements) == [2, 5]
+    for one in crowd:
+        await one.submit_the_long_way(other)
+    assert site.deeds == 5
+
+    names = [f"One {number}" for number in range(5)]
+    assert [answer["data"]["submitProposal"]["freelancer"]["fullName"] for answer in together] == names
+    assert (await told())[f"job:{job.id.hex}"] == [EventKind.PROPOSAL_SUBMITTED] * 5
+    mine, its = [sorted(await site.written(one), key=lambda row: row["freelancer_id"]) for one in (job, other)]
+    free = crowd[0].freelancer.id
+    assert len(mine) == 5
+    assert [row for row in mine if row["freelancer_id"] != free] == [row for row in its if row["freelancer_id"] != free]
+    await site.must_be_right()
+
+
+async def test_of_many_offers_at_once_those_that_are_refused_take_nothing_from_the_others(
+    site, crowd, keep, people, job, meeting, statements
+):
+    other = await keep(make.job(people.client))
+    await crowd[1].submit(job)
+    await crowd[2].submit(other, "mine")
+    for one in (crowd[1], crowd[2]):
+        await one.post("{ viewer { account { id } } }")
+    statements.clear()
+    meeting(3)
+
+    answers = await asyncio.gather(
+        crowd[0].submit(job),
+        crowd[1].submit(job),
+        crowd[2].submit(job, "mine"),
+        crowd[3].submit(job, connectsCost=0),
+        crowd[4].submit(job),
+    )
+
+    codes = [answer["data"]["submitProposal"].get("code") for answer in answers]
+    assert codes == [None, "ALREADY_PROPOSED", "IDEMPOTENCY_KEY_REUSED", "CONNECTS_COST_CHANGED", None]
+    # Of two the rules or the first statement know; the third is found by the one that writes.
+    assert statements == [4, 2, 2, 2]
+    offered = {row["freelancer_id"] for row in await site.written(job)}
+    assert offered == {crowd[number].freelancer.id for number in (0, 1, 4)}
     await site.must_be_right()
 
 
@@ -320,9 +427,9 @@ def meanwhile(monkeypatch):
     def happen(deed):
         do = Pens.do
 
-        async def later(self, text, arguments, sequel=None):
+        async def later(self, wanted, sequel=None):
             await deed()
-            return await do(self, text, arguments, sequel)
+            return await do(self, wanted, sequel)
 
         monkeypatch.setattr(Pens, "do", later)
 
@@ -336,6 +443,29 @@ async def test_a_job_that_is_closed_meanwhile_gets_no_offer(site, as_, people, j
 
     assert answer["data"]["submitProposal"]["code"] == "JOB_CLOSED"
     assert await site.written(job) == []
+    await site.must_be_right()
+
+
+async def test_of_offers_on_a_job_that_is_changed_between_them_only_the_later_are_made_on_its_terms(
+    site, crowd, job, monkeypatch
+):
+    do, first = Pens.do, crowd[0].freelancer.id
+
+    async def later(self, wanted, sequel=None):
+        if wanted.by == first:
+            await site.change(sa.text("update jobs set connects_cost = 3, version = version + 1"))
+            late.set()
+        else:
+            await late.wait()
+        return await do(self, wanted, sequel)
+
+    late = asyncio.Event()
+    monkeypatch.setattr(Pens, "do", later)
+
+    answers = await asyncio.gather(*(one.submit(job) for one in crowd))
+
+    assert [answer["data"]["submitProposal"]["connectsCost"] for answer in answers] == [3] * 5
+    assert site.deeds == 0
     await site.must_be_right()
 
 
