@@ -315,9 +315,19 @@ def statement(
     return _numbered(text)
 
 
-def written(query: Select[Any]) -> Statement:
-    """Write a statement that was put together, with everything bound that nothing is known of yet."""
-    return _numbered(_text(query))
+def for_each(query: Select[Any]) -> Statement:
+    """Write a statement that is asked for several at once, of a query with one row at most.
+
+    It is given a JSON array, with an object for each of them that has the parameters by name. Its value is a JSON array
+    too, in the same order: the row as an object, or null.
+    """
+    text = PARAMETER.sub(r"asked.\1", _text(query))
+    binds = (one for one in visitors.iterate(query) if isinstance(one, BindParameter) and one.required)
+    kinds = {bind.key: type_name(bind.type) for bind in binds}
+    columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    asked = f"ROWS FROM (json_to_recordset($1) AS ({columns})) WITH ORDINALITY AS asked ({', '.join(kinds)}, place)"
+    found = f"(SELECT row_to_json(found) FROM ({text}) found)"
+    return Statement(f"SELECT json_agg({found} ORDER BY asked.place) FROM {asked}", tuple(kinds))
 
 
 def numbered(text: str) -> Statement:

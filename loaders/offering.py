@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 
 import loaders.ledger
 from loaders.accounts import IS_STILL_SIGNED_IN
-from loaders.compile import Statement, numbered, type_name, written
+from loaders.compile import Statement, for_each, numbered, type_name
 from loaders.work import EVENTS, HEADS, counted
 from models.accounts import Account
 from models.activity import Event
@@ -69,7 +69,7 @@ class Terms:
 
 @cache
 def terms_for(audience: Audience) -> Statement:
-    """Ask for the terms of a new offer on the job `job_id`; there is no row where it is for the ordinary way to tell.
+    """Ask for the terms of new offers, each on a job `job_id`; no row says that it is for the ordinary way to tell.
 
     That is, unless the caller is signed in yet and sees the job, its client is available, and `key` is a new one.
     """
@@ -95,13 +95,11 @@ def terms_for(audience: Audience) -> Statement:
         .where(Job.id == bindparam("job_id", type_=Uuid()), Job.seen_by(audience), client.suspended_at.is_(None))
         .where(~used, IS_STILL_SIGNED_IN)
     )
-    made = written(query)
-    return Statement(f"SELECT row_to_json(terms) FROM ({made.text}) terms", made.parameters)
+    return for_each(query)
 
 
-def read(value: bytes) -> Terms:
-    """Read what was found."""
-    found = orjson.loads(value)
+def read(found: dict[str, Any]) -> Terms:
+    """Read a row that was found."""
     mark, is_invited, spent_id = (found.pop(name) for name in ("mark", "is_invited", "spent_id"))
     lots = zip(*(found.pop(f"lots_{name}") or () for name in _OF_LOTS), strict=True)
     for name, kind in _KINDS.items():

@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol, Self
 from uuid import UUID
 
+import orjson
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from loaders.batch import Loaders
+from loaders.compile import Statement
 from loaders.pages import Seal
 from loaders.together import Together
 from loaders.work import Reading, UnitOfWork, in_our_words, is_away
@@ -200,6 +203,17 @@ class Context:
     def arguments(self, parameters: Sequence[str], own: Mapping[str, Any]) -> list[Any]:
         """What is bound to a statement: its own, and what may be known of any request."""
         return [own[name] if name in own else self._common(name) for name in parameters]
+
+    async def one_of(self, each: Statement, own: Mapping[str, Any]) -> Any:
+        """Ask a statement that is made `for_each`, together with all who ask it at the same moment."""
+        mine = orjson.dumps(dict(zip(each.parameters, self.arguments(each.parameters, own), strict=True)), default=str)
+        found = await self.together.ask_for((self.answers, each.text), mine, partial(self._each, each))
+        return found[mine]
+
+    async def _each(self, each: Statement, asked: set[bytes]) -> dict[bytes, Any]:
+        """What is found for each that is asked for."""
+        value = await self.answers.value(each.text, [f"[{b','.join(asked).decode()}]"], keep=True)
+        return dict(zip(asked, orjson.loads(value or b"[]"), strict=True))
 
     def _common(self, name: str) -> Any:
         match name:

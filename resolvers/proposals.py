@@ -66,9 +66,7 @@ async def _submit_at_once(
     if words.upload_ids:
         raise LongWay
     me, now = ctx.me, ctx.now()
-    asked = loaders.offering.terms_for(me.audience)
-    own = {"job_id": job_id, "key": once.key}
-    found = await ctx.answers.value(asked.text, ctx.arguments(asked.parameters, own), keep=True)
+    found = await ctx.one_of(loaders.offering.terms_for(me.audience), {"job_id": job_id, "key": once.key})
     if found is None:
         raise LongWay
     terms = loaders.offering.read(found)
