@@ -16,16 +16,19 @@ import loaders.audit
 import loaders.ledger
 import resolvers.jobs
 import schema.root
+from loaders.offering import read, terms_for
 from models.accounts import Account, Role, Session
 from models.activity import EventKind
+from models.base import Audience
 from models.config import Config
 from models.connects import CURRENCY, SPENT
-from models.jobs import Job
+from models.jobs import Job, JobState
 from ops.app import House
 from ops.pens import Pens
 from ops.transport import GraphQLApp
 from resolvers.context import Context
 from tests import make
+from tests.loaders.counting import statements
 
 SUBMIT = """mutation ($input: SubmitProposalInput!) { submitProposal(input: $input) {
     __typename
@@ -193,8 +196,8 @@ async def test_it_is_the_same_offer_both_ways(site, keep, people, job):
 
 
 @pytest.fixture
-def statements(monkeypatch):
-    """How many were asked of pens."""
+def strokes(monkeypatch):
+    """How many statements were asked of pens, for each time."""
     asked: list[int] = []
     use = Pens._use
 
@@ -226,7 +229,7 @@ def meeting(monkeypatch):
 
 
 async def test_what_many_offer_at_once_is_written_by_one_statement_and_is_what_each_would_have_offered(
-    site, crowd, keep, people, job, hears, told, meeting, statements
+    site, crowd, keep, people, job, hears, told, meeting, strokes
 ):
     other = await keep(make.job(people.client))
     await keep(make.invitation(job, crowd[0].freelancer))
@@ -235,7 +238,7 @@ async def test_what_many_offer_at_once_is_written_by_one_statement_and_is_what_e
     async with hears(f"job:{job.id.hex}"):
         together = await asyncio.gather(*(one.submit(job) for one in crowd))
     # Who is invited pays nothing, which is another statement.
-    assert sorted(statements) == [2, 5]
+    assert sorted(strokes) == [2, 5]
     for one in crowd:
         await one.submit_the_long_way(other)
     assert site.deeds == 5
@@ -250,15 +253,49 @@ async def test_what_many_offer_at_once_is_written_by_one_statement_and_is_what_e
     await site.must_be_right()
 
 
+async def test_what_many_are_about_to_offer_on_is_read_by_one_statement_for_each_with_her_own_eyes(
+    site, crowd, keep, people, job
+):
+    """Three of five have terms: one is signed out, and one sees no job there."""
+    draft = await keep(make.job(people.client, JobState.DRAFT))
+    await keep(make.invitation(job, crowd[0].freelancer))
+    await site.change(sa.update(Session).where(Session.id == crowd[3].session.id).values(ended_at=site.house.clock()))
+    jobs = [job, job, job, job, draft]
+    contexts = [site.house.context(one.freelancer, session_id=one.session.id, is_recalled=True) for one in crowd]
+    each = terms_for(Audience.MEMBER)
+    asked: list[str] = []
+    value = Lines.value
+
+    async def counted(self, text, arguments, *, keep):
+        asked.append(text)
+        return await value(self, text, arguments, keep=keep)
+
+    monkeypatch.setattr(Lines, "value", counted)
+
+    found = await asyncio.gather(
+        *(
+            ctx.one_of(each, {"job_id": its.id, "key": f'key, \\ "{number}" }}'})
+            for number, (ctx, its) in enumerate(zip(contexts, jobs, strict=True))
+        )
+    )
+
+    assert asked == [each.text]
+    assert found[3:] == [None, None]
+    terms = list(map(read, found[:3]))
+    assert [one.job.id for one in terms] == [job.id] * 3
+    assert [one.is_invited for one in terms] == [True, False, False]
+    assert len({lot.id for one in terms for lot in one.lots}) == 3
+
+
 async def test_of_many_offers_at_once_those_that_are_refused_take_nothing_from_the_others(
-    site, crowd, keep, people, job, meeting, statements
+    site, crowd, keep, people, job, meeting, strokes
 ):
     other = await keep(make.job(people.client))
     await crowd[1].submit(job)
     await crowd[2].submit(other, "mine")
     for one in (crowd[1], crowd[2]):
         await one.post("{ viewer { account { id } } }")
-    statements.clear()
+    strokes.clear()
     meeting(3)
 
     answers = await asyncio.gather(
@@ -272,7 +309,7 @@ async def test_of_many_offers_at_once_those_that_are_refused_take_nothing_from_t
     codes = [answer["data"]["submitProposal"].get("code") for answer in answers]
     assert codes == [None, "ALREADY_PROPOSED", "IDEMPOTENCY_KEY_REUSED", "CONNECTS_COST_CHANGED", None]
     # Of two the rules or the first statement know; the third is found by the one that writes.
-    assert statements == [4, 2, 2, 2]
+    assert strokes == [4, 2, 2, 2]
     offered = {row["freelancer_id"] for row in await site.written(job)}
     assert offered == {crowd[number].freelancer.id for number in (0, 1, 4)}
     await site.must_be_right()
