@@ -263,21 +263,11 @@ async def test_what_many_are_about_to_offer_on_is_read_by_one_statement_for_each
     jobs = [job, job, job, job, draft]
     contexts = [site.house.context(one.freelancer, session_id=one.session.id, is_recalled=True) for one in crowd]
     each = terms_for(Audience.MEMBER)
-    asked: list[str] = []
-    value = Lines.value
+    keys = [f'{{"key", \\ {number}}}' for number in range(5)]
+    bound = [{"job_id": its.id, "key": key} for its, key in zip(jobs, keys, strict=True)]
 
-    async def counted(self, text, arguments, *, keep):
-        asked.append(text)
-        return await value(self, text, arguments, keep=keep)
-
-    monkeypatch.setattr(Lines, "value", counted)
-
-    found = await asyncio.gather(
-        *(
-            ctx.one_of(each, {"job_id": its.id, "key": f'key, \\ "{number}" }}'})
-            for number, (ctx, its) in enumerate(zip(contexts, jobs, strict=True))
-        )
-    )
+    with statements(site.house) as asked:
+        found = await asyncio.gather(*(ctx.one_of(each, own) for ctx, own in zip(contexts, bound, strict=True)))
 
     assert asked == [each.text]
     assert found[3:] == [None, None]
