@@ -26,7 +26,7 @@ from models.jobs import Job, JobState
 from ops.app import House
 from ops.pens import Pens
 from ops.transport import GraphQLApp
-from resolvers.context import Context
+from resolvers.context import Context, Deed
 from tests import make
 from tests.loaders.counting import statements
 
@@ -211,10 +211,10 @@ def strokes(monkeypatch):
 
 @pytest.fixture
 def meeting(monkeypatch):
-    """Let so many deeds wait for each other."""
+    """Let so many deeds wait for each other; who has come is in the list that is given."""
 
-    def meet(count: int) -> None:
-        do, all_here, here = Pens.do, asyncio.Event(), []
+    def meet(count: int) -> list[Deed]:
+        do, all_here, here = Pens.do, asyncio.Event(), list[Deed]()
 
         async def met(self, wanted, sequel=None):
             here.append(wanted)
@@ -224,19 +224,34 @@ def meeting(monkeypatch):
             return await do(self, wanted, sequel)
 
         monkeypatch.setattr(Pens, "do", met)
+        return here
 
     return meet
 
 
 async def test_what_many_offer_at_once_is_written_by_one_statement_and_is_what_each_would_have_offered(
-    site, crowd, keep, people, job, hears, told, meeting, strokes
+    site, crowd, keep, people, job, hears, told, meeting, strokes, monkeypatch
 ):
     other = await keep(make.job(people.client))
     await keep(make.invitation(job, crowd[0].freelancer))
     meeting(5)
 
+    rung: list[tuple[str, str]] = []
+    ring = site.house.hub.ring
+
+    async def noted(channel, payload):
+        rung.append((channel, payload))
+        await ring(channel, payload)
+
+    monkeypatch.setattr(site.house.hub, "ring", noted)
+
     async with hears(f"job:{job.id.hex}"):
         together = await asyncio.gather(*(one.submit(job) for one in crowd))
+    # The last of the five is the fifth in its job's stream, and each is the first that its freelancer made there.
+    ours = [payload for channel, payload in rung if channel == f"job:{job.id.hex}" and payload.isdigit()]
+    assert max(map(int, ours)) == 5
+    own = [payload for channel, payload in rung if channel.startswith(f"proposal:{job.id.hex}")]
+    assert own == ["1"] * 5
     # Who is invited pays nothing, which is another statement.
     assert sorted(strokes) == [2, 5]
     for one in crowd:
@@ -473,25 +488,59 @@ async def test_a_job_that_is_closed_meanwhile_gets_no_offer(site, as_, people, j
     await site.must_be_right()
 
 
-async def test_of_offers_on_a_job_that_is_changed_between_them_only_the_later_are_made_on_its_terms(
-    site, crowd, job, monkeypatch
+async def test_of_two_offers_on_a_job_that_is_changed_between_them_the_first_is_decided_anew(
+    site, crowd, job, meeting, strokes
 ):
-    do, first = Pens.do, crowd[0].freelancer.id
+    here = meeting(2)
+    first = asyncio.create_task(crowd[0].submit(job))
+    async with asyncio.timeout(10):
+        while not here:  # noqa: ASYNC110 - she tells nobody that she has come
+            await asyncio.sleep(0)
+    await site.change(sa.text("update jobs set connects_cost = 3, version = version + 1"))
+    second = await crowd[1].submit(job)
 
-    async def later(self, wanted, sequel=None):
-        if wanted.by == first:
-            await site.change(sa.text("update jobs set connects_cost = 3, version = version + 1"))
-            late.set()
-        else:
-            await late.wait()
-        return await do(self, wanted, sequel)
+    answers = [await first, second]
 
-    late = asyncio.Event()
-    monkeypatch.setattr(Pens, "do", later)
+    assert [answer["data"]["submitProposal"]["connectsCost"] for answer in answers] == [3, 3]
+    # Together they are refused, alone the second is not.
+    assert (strokes, site.deeds) == ([3, 2, 2], 1)
+    await site.must_be_right()
 
-    answers = await asyncio.gather(*(one.submit(job) for one in crowd))
 
-    assert [answer["data"]["submitProposal"]["connectsCost"] for answer in answers] == [3] * 5
+async def test_a_key_that_is_used_meanwhile_is_used_up(site, keep, people, job, meanwhile):
+    other = await keep(make.job(people.client))
+    # Who pays nothing is held up by nothing else.
+    await keep(make.invitation(job, site.freelancer), make.invitation(other, site.freelancer))
+    asked: list[int] = []
+
+    async def used():
+        if not asked:
+            asked.append(1)
+            await site.submit_the_long_way(other, "mine")
+
+    meanwhile(used)
+
+    answer = await site.submit(job, "mine")
+
+    assert answer["data"]["submitProposal"]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert await site.written(job) == []
+    assert site.deeds == 0
+
+
+async def test_what_is_paid_is_decided_anew_if_anything_was_spent_meanwhile(site, keep, people, job, meanwhile):
+    other = await keep(make.job(people.client))
+    asked: list[int] = []
+
+    async def spent():
+        if not asked:
+            asked.append(1)
+            await site.submit_the_long_way(other)
+
+    meanwhile(spent)
+
+    answer = await site.submit(job)
+
+    assert answer["data"]["submitProposal"]["connectsCost"] > 0
     assert site.deeds == 0
     await site.must_be_right()
 
