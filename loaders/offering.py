@@ -71,7 +71,8 @@ class Terms:
 def terms_for(audience: Audience) -> Statement:
     """Ask for the terms of new offers, each on a job `job_id`; no row says that it is for the ordinary way to tell.
 
-    That is, unless the caller is signed in yet and sees the job, its client is available, and `key` is a new one.
+    That is, unless the caller is signed in yet and sees the job, on which she has made no offer, its client is
+    available, and `key` is a new one.
     """
     client = aliased(Account)
     lots = (func.array_agg(aggregate_order_by(getattr(Lot, name), Lot.id)).label(f"lots_{name}") for name in _OF_LOTS)
@@ -80,6 +81,7 @@ def terms_for(audience: Audience) -> Statement:
         LedgerAccount.kind == SPENT.name, LedgerAccount.owner_id.is_(None), LedgerAccount.currency == CURRENCY
     )
     invited = exists().where(Invitation.job_id == Job.id, Invitation.freelancer_id == VIEWER)
+    offered = exists().where(Proposal.job_id == Job.id, Proposal.freelancer_id == VIEWER)
     used = exists().where(IdempotencyKey.account_id == VIEWER, IdempotencyKey.key == bindparam("key", type_=Text()))
     query = (
         select(
@@ -93,7 +95,7 @@ def terms_for(audience: Audience) -> Statement:
         .join(client, client.id == Job.client_id)
         .join(hers, true())
         .where(Job.id == bindparam("job_id", type_=Uuid()), Job.seen_by(audience), client.suspended_at.is_(None))
-        .where(~used, IS_STILL_SIGNED_IN)
+        .where(~offered.correlate(Job), ~used, IS_STILL_SIGNED_IN)
     )
     return for_each(query)
 
@@ -203,7 +205,7 @@ class Offer:
 
     @property
     def by(self) -> UUID:
-        """Whose it is: of two by one person each was decided without the other, and they are not written together."""
+        """Whose it is."""
         return self.once.account_id
 
     def together(self, others: Sequence["Offer"]) -> tuple[str, list[Any]]:

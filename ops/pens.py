@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -68,6 +69,8 @@ class Pens(Shared):
         super().__init__(connect, most)
         self._gathered: defaultdict[Hashable, list[Turn]] = defaultdict(list)
         """Those whose deeds are of one kind, for whom a pen is on its way if there are any."""
+        self._doers: set[UUID] = set()
+        """Whose deeds are in hand. What one of them does besides was decided without it, and would fail with others."""
 
     @property
     def figures(self) -> tuple[int, int, int]:
@@ -94,15 +97,11 @@ class Pens(Shared):
 
     async def do(self, deed: Deed, sequel: Sequel | None = None) -> bytes:
         """Do one, and give the statement's value; what the sequel asks belongs to the same transaction."""
-        if not self._most:
+        if not self._most or deed.by in self._doers:
             raise LongWay
-        turn = Turn(deed, sequel, asyncio.get_running_loop().create_future())
-        waiting = self._gathered[deed.kind]
-        waiting.append(turn)
-        if len(waiting) == 1:
-            self._send_for(waiting)
+        self._doers.add(deed.by)
         try:
-            return await turn.told
+            return await self._joined(deed, sequel)
         except asyncpg.QueryCanceledError as error:
             # Whoever waited in vain would only wait once more.
             raise Busy from error
@@ -114,6 +113,17 @@ class Pens(Shared):
             # By its name alone: its words may be somebody's.
             log.warning("deed_refused", reason=type(error).__name__)
             raise LongWay from None
+        finally:
+            self._doers.discard(deed.by)
+
+    def _joined(self, deed: Deed, sequel: Sequel | None) -> asyncio.Future[bytes]:
+        """Have it done with the next of its kind."""
+        turn = Turn(deed, sequel, asyncio.get_running_loop().create_future())
+        waiting = self._gathered[deed.kind]
+        waiting.append(turn)
+        if len(waiting) == 1:
+            self._send_for(waiting)
+        return turn.told
 
     def _send_for(self, waiting: list[Turn]) -> None:
         """Have a pen come for those who wait; nobody of them has to stay until it is there."""
@@ -157,18 +167,10 @@ class Pens(Shared):
 
 
 def _chosen(waiting: list[Turn]) -> list[Turn]:
-    """Take those who are to have their turn, of each person one, and leave the others waiting."""
-    turns: dict[object, Turn] = {}
-    left = []
-    for turn in waiting:
-        if turn.told.done():
-            continue
-        if len(turns) < TOGETHER_MAX and turn.deed.by not in turns:
-            turns[turn.deed.by] = turn
-        else:
-            left.append(turn)
-    waiting[:] = left
-    return list(turns.values())
+    """Take those who are to have their turn, and leave the others waiting."""
+    turns = [turn for turn in waiting if not turn.told.done()]
+    waiting[:] = turns[TOGETHER_MAX:]
+    return turns[:TOGETHER_MAX]
 
 
 def _asked(turns: Sequence[Turn]) -> list[Asked]:

@@ -87,7 +87,7 @@ class Deed(Protocol):
 
     @property
     def by(self) -> UUID:
-        """Whose it is; two deeds of one person are not done together."""
+        """Whose it is; while it is being done she does everything else the long way."""
 
     def together(self, others: Sequence[Self]) -> tuple[str, Sequence[Any]]:
         """The statement that does this and others of its kind, all or none, and what is bound to it."""

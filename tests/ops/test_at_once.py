@@ -293,15 +293,20 @@ async def test_what_many_are_about_to_offer_on_is_read_by_one_statement_for_each
 
 
 async def test_of_many_offers_at_once_those_that_are_refused_take_nothing_from_the_others(
-    site, crowd, keep, people, job, meeting, strokes
+    site, crowd, keep, people, job, meeting, strokes, monkeypatch
 ):
     other = await keep(make.job(people.client))
-    await crowd[1].submit(job)
     await crowd[2].submit(other, "mine")
-    for one in (crowd[1], crowd[2]):
-        await one.post("{ viewer { account { id } } }")
     strokes.clear()
     meeting(3)
+    meet, late = Pens.do, crowd[1].freelancer
+
+    async def overtaken(self, wanted, sequel=None):
+        if wanted.by == late.id:
+            await keep(make.proposal(job, late))
+        return await meet(self, wanted, sequel)
+
+    monkeypatch.setattr(Pens, "do", overtaken)
 
     answers = await asyncio.gather(
         crowd[0].submit(job),
@@ -385,12 +390,14 @@ async def test_whatever_is_refused_is_refused_in_the_same_words(site, job, chang
     assert len(await site.written(job)) == (site.deeds or 0)
 
 
-async def test_a_second_offer_on_a_job_is_refused(site, job):
+async def test_a_second_offer_on_a_job_is_refused_before_it_comes_in_anybody_s_way(site, job, strokes):
     await site.submit(job)
+    strokes.clear()
 
     again = await site.submit(job)
 
     assert again["data"]["submitProposal"]["code"] == "ALREADY_PROPOSED"
+    assert strokes == []
     assert len(await site.written(job)) == 1
     await site.must_be_right()
 

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+import ops.pens
 import ops.turns
 from models.errors import Busy, OutcomeUnknown
 from ops.database import Database
@@ -113,14 +114,15 @@ async def test_what_is_of_another_kind_is_done_by_another_statement(pens):
     assert await asyncio.gather(*started(pens, Wanted(SAID), Wanted(LOCKED), Wanted(SAID))) == [b"x,x", b"x", b"x,x"]
 
 
-async def test_of_one_person_one_thing_is_done_after_the_other(pens):
+async def test_what_somebody_does_while_she_does_something_else_is_for_the_long_way(pens):
     her = uuid4()
+    two = started(pens, Wanted(SAID, "a", her), Wanted(SAID, "b"), Wanted(SAID, "c", her))
 
-    told = await asyncio.gather(
-        *started(pens, Wanted(SAID, "a", her), Wanted(SAID, "b"), Wanted(SAID, "c", her), Wanted(SAID, "d", her))
-    )
+    first, other, second = await asyncio.gather(*two, return_exceptions=True)
 
-    assert told == [b"a,b", b"a,b", b"c", b"d"]
+    assert (first, other) == (b"a,b", b"a,b")
+    assert isinstance(second, LongWay)
+    assert await pens.do(Wanted(SAID, "d", her)) == b"d"
 
 
 async def test_of_those_who_are_refused_together_each_is_told_what_becomes_of_her_alone(pens):
@@ -309,9 +311,9 @@ async def test_a_pen_that_goes_on_writes_alone(settings, monkeypatch):
 async def test_pens_that_are_stuck_are_joined_by_others_and_by_no_more_than_there_are(settings, monkeypatch):
     monkeypatch.setattr(Pens, "look_seconds", 0.01)
     monkeypatch.setattr(Pens, "patience", 0.01)
-    her = uuid4()
+    monkeypatch.setattr(ops.pens, "TOGETHER_MAX", 1)
     async with many_pens(settings) as pens, locked(settings) as unlock:
-        asked = started(pens, *(Wanted(LOCKED, "done", her) for _ in range(20)))
+        asked = started(pens, *(Wanted(LOCKED, "done") for _ in range(20)))
         await until(lambda: pens.figures[0] == pens.most and len(pens._at_work) >= pens.most)
         await unlock()
 
@@ -337,8 +339,9 @@ async def test_nobody_gets_in_line_behind_a_statement_that_is_stuck(settings, mo
 async def test_they_are_one_again_when_none_is_stuck(settings, monkeypatch):
     monkeypatch.setattr(Pens, "look_seconds", 0.01)
     monkeypatch.setattr(Pens, "patience", 0.01)
+    monkeypatch.setattr(ops.pens, "TOGETHER_MAX", 1)
     async with many_pens(settings) as pens, locked(settings) as unlock:
-        stuck = started(pens, *(Wanted(LOCKED, by=UUID(int=1)) for _ in range(20)))
+        stuck = started(pens, *(Wanted(LOCKED) for _ in range(20)))
         await until(lambda: pens.figures[0] == pens.most)
         await unlock()
         await asyncio.gather(*stuck)
