@@ -3,6 +3,7 @@
 The ordinary way of a mutation takes a round trip to hold each thing, and then one to write each. Here the rules are
 asked about what was read without holding it. The statement that writes holds it, compares, uses up the request's key
 and writes everything; if anything is another than it was read, it writes nothing, and the ordinary way is to be taken.
+Both statements are for as many offers as are made at the same moment.
 """
 
 from collections.abc import Callable, Sequence
@@ -101,7 +102,8 @@ def terms_for(audience: Audience) -> Statement:
 
 
 def read(found: dict[str, Any]) -> Terms:
-    """Read a row that was found."""
+    """Read a row that was found, which others may read too."""
+    found = found.copy()
     mark, is_invited, spent_id = (found.pop(name) for name in ("mark", "is_invited", "spent_id"))
     lots = zip(*(found.pop(f"lots_{name}") or () for name in _OF_LOTS), strict=True)
     for name, kind in _KINDS.items():

@@ -20,9 +20,9 @@ LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    # What asyncpg says of a connection that ends, or does not answer, under a statement.
+    # What asyncpg says of a connection that ends under a statement.
     asyncpg.ConnectionDoesNotExistError,
-    TimeoutError,
+    # One that does not answer is a TimeoutError, which is one of these.
     OSError,
 )
 """After these nobody knows whether a statement was carried out."""

@@ -175,9 +175,9 @@ class Pipe(asyncio.Protocol):
         self._transport.abort()
 
     def close(self) -> None:
-        """Hang up, as soon as everything is answered."""
+        """Hang up, as soon as everything is answered, unless that is done already."""
         self.is_closed = True
-        if not self._asked:
+        if not self._asked and not self._transport.is_closing():
             self._transport.write(GOODBYE)
             self._transport.close()
 

@@ -287,6 +287,7 @@ async def test_what_many_are_about_to_offer_on_is_read_by_one_statement_for_each
     assert asked == [each.text]
     assert found[3:] == [None, None]
     terms = list(map(read, found[:3]))
+    assert [read(row).mark for row in found[:3]] == [one.mark for one in terms]
     assert [one.job.id for one in terms] == [job.id] * 3
     assert [one.is_invited for one in terms] == [True, False, False]
     assert len({lot.id for one in terms for lot in one.lots}) == 3

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -17,7 +18,7 @@ from gql.transport.exceptions import TransportError, TransportQueryError
 from ops import local
 from tests.stories.conftest import Site
 from tests.stories.people import LOST, PROPOSALS, Person, code_of, mutation
-from tests.stories.processes import Server, until
+from tests.stories.processes import SECONDS, Server, until
 from tests.stories.words import JOB, offer, published
 
 PATIENCE_SECONDS = 7.0
@@ -84,24 +85,31 @@ async def test_what_was_under_way_when_postgres_went_is_done_or_is_not(
     done: Counter[str] = Counter()
     told: dict[str, set[str]] = {}
 
+    over = asyncio.Event()
+
     async def write(at: int) -> None:
         """Write jobs down, one after the other, and note what was said of each."""
-        for number in range(10_000):
+        for number in count():
+            # Nobody is cancelled: a client that was closing just then would not notice, and she would go on for ever.
+            if over.is_set():
+                return
             title = f"Job {at}.{number}"
             code = await outcome(clara.on((frail.a, frail.b)[at % 2]), title)
             told.setdefault(code, set()).add(title)
             done[code] += 1
 
     async with asyncio.TaskGroup() as group:
-        writers = [group.create_task(write(at)) for at in range(8)]
-        await until(lambda: asyncio.sleep(0, done["DONE"] > 20))
-        stop(ground)
-        await until(lambda: asyncio.sleep(0, done["BUSY"] > 10))
-        ground.restart_postgres()
-        before = done["DONE"]
-        await until(lambda: asyncio.sleep(0, done["DONE"] > before + 20))
-        for writer in writers:
-            writer.cancel()
+        for at in range(8):
+            group.create_task(write(at))
+        try:
+            await until(lambda: asyncio.sleep(0, done["DONE"] > 20))
+            stop(ground)
+            await until(lambda: asyncio.sleep(0, done["BUSY"] > 10))
+            ground.restart_postgres()
+            before = done["DONE"]
+            await until(lambda: asyncio.sleep(0, done["DONE"] > before + 20))
+        finally:
+            over.set()
 
     assert set(told) <= {"DONE", "BUSY", "OUTCOME_UNKNOWN"}, {code: len(titles) for code, titles in told.items()}
     kept = {row["title"] for row in await frail.rows(TITLES, clara.id)}
@@ -112,7 +120,8 @@ async def test_what_was_under_way_when_postgres_went_is_done_or_is_not(
 async def outcome(who: Person, title: str) -> str:
     """Write a job down; the code it is refused with, or DONE."""
     try:
-        answer = await within_patience(who.tries("createJob", **JOB | {"title": title}))
+        # How long a no takes is for others to see: here many wait at once.
+        answer = await asyncio.wait_for(who.tries("createJob", **JOB | {"title": title}), SECONDS)
     except TransportQueryError as error:
         return code_of(error)
     code: str = answer.get("code", "DONE")
