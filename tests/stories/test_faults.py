@@ -117,6 +117,19 @@ async def test_what_was_under_way_when_postgres_went_is_done_or_is_not(
     assert not told["BUSY"] & kept
 
 
+async def test_a_server_that_is_told_to_end_while_postgres_is_away_ends_well(frail: Site, ground: local.Local):
+    clara = (await Person.registered(frail.a, "CLIENT")).on(frail.b)
+    for _ in range(2):
+        assert "errors" not in await said(clara, LIST)
+
+    ground.kill()
+    try:
+        assert await frail.b.stop() == 0
+        assert frail.b.errors() == []
+    finally:
+        ground.restart_postgres()
+
+
 async def outcome(who: Person, title: str) -> str:
     """Write a job down; the code it is refused with, or DONE."""
     try:
