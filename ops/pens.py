@@ -45,7 +45,7 @@ LOCK_TIMEOUT = "100ms"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Turn:
+class Errand:
     """A deed that is to be done, and whoever waits for it."""
 
     deed: Deed
@@ -67,7 +67,7 @@ class Pens(Shared):
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int) -> None:
         super().__init__(connect, most)
-        self._gathered: defaultdict[Hashable, list[Turn]] = defaultdict(list)
+        self._gathered: defaultdict[Hashable, list[Errand]] = defaultdict(list)
         """Those whose deeds are of one kind, for whom a pen is on its way if there are any."""
         self._doers: set[UUID] = set()
         """Whose deeds are in hand. What one of them does besides was decided without it, and would fail with others."""
@@ -118,36 +118,36 @@ class Pens(Shared):
 
     def _joined(self, deed: Deed, sequel: Sequel | None) -> asyncio.Future[bytes]:
         """Have it done with the next of its kind."""
-        turn = Turn(deed, sequel, asyncio.get_running_loop().create_future())
+        errand = Errand(deed, sequel, asyncio.get_running_loop().create_future())
         waiting = self._gathered[deed.kind]
-        waiting.append(turn)
+        waiting.append(errand)
         if len(waiting) == 1:
             self._send_for(waiting)
-        return turn.told
+        return errand.told
 
-    def _send_for(self, waiting: list[Turn]) -> None:
+    def _send_for(self, waiting: list[Errand]) -> None:
         """Have a pen come for those who wait; nobody of them has to stay until it is there."""
         self._see_off(asyncio.ensure_future(self._fetch(waiting)))
 
-    async def _fetch(self, waiting: list[Turn]) -> None:
+    async def _fetch(self, waiting: list[Errand]) -> None:
         try:
             pen = await self._take()
-        except Exception as error:  # noqa: BLE001 - told to all who wait
-            # Nothing was asked yet, so that it can be done the long way.
-            _tell(waiting, LongWay() if isinstance(error, OSError) else error)
+        except Exception as error:  # noqa: BLE001 - whoever waits has to be told, or would wait for ever
+            # Nothing was asked yet, so that it can be done the long way, unless that would only be to wait once more.
+            _tell(waiting, error if isinstance(error, Busy) else LongWay())
             waiting.clear()
             return
-        turns = _chosen(waiting)
+        errands = _chosen(waiting)
         if waiting:
             self._send_for(waiting)
         try:
-            await self._write(pen, turns)
-        except Exception as error:  # noqa: BLE001 - told to all whom it concerns
-            _tell(turns, error)
+            await self._write(pen, errands)
+        except Exception as error:  # noqa: BLE001 - whoever waits has to be told, or would wait for ever
+            _tell(errands, error)
 
-    async def _write(self, pen: Line, turns: Sequence[Turn]) -> None:
+    async def _write(self, pen: Line, errands: Sequence[Errand]) -> None:
         try:
-            asked = _asked(turns)
+            asked = _asked(errands)
         except BaseException:
             self._give_back(pen)
             raise
@@ -157,41 +157,44 @@ class Pens(Shared):
         try:
             answer = await self._use(pen, *asked)
         except Exception as error:
-            if len(turns) == 1 or isinstance(error, LOST):
+            if len(errands) == 1 or isinstance(error, LOST):
                 raise
             # Nothing was done, and it is not known whose fault it was.
-            for turn in turns:
-                self._send_for([turn])
+            for errand in errands:
+                self._send_for([errand])
         else:
-            _answer(turns, answer)
+            _answer(errands, answer)
 
 
-def _chosen(waiting: list[Turn]) -> list[Turn]:
-    """Take those who are to have their turn, and leave the others waiting."""
-    turns = [turn for turn in waiting if not turn.told.done()]
-    waiting[:] = turns[TOGETHER_MAX:]
-    return turns[:TOGETHER_MAX]
+def _chosen(waiting: list[Errand]) -> list[Errand]:
+    """Take those who are next, and leave the others waiting."""
+    errands = [errand for errand in waiting if not errand.told.done()]
+    waiting[:] = errands[TOGETHER_MAX:]
+    return errands[:TOGETHER_MAX]
 
 
-def _asked(turns: Sequence[Turn]) -> list[Asked]:
-    if not turns:
+def _asked(errands: Sequence[Errand]) -> list[Asked]:
+    if not errands:
         return []
-    first, *others = (turn.deed for turn in turns)
-    return [first.together(others), *((turn.sequel.text, turn.sequel.arguments) for turn in turns if turn.sequel)]
+    first, *others = (errand.deed for errand in errands)
+    return [
+        first.together(others),
+        *((errand.sequel.text, errand.sequel.arguments) for errand in errands if errand.sequel),
+    ]
 
 
-def _answer(turns: Sequence[Turn], answer: Answer) -> None:
-    sequels = [turn.sequel for turn in turns if turn.sequel]
+def _answer(errands: Sequence[Errand], answer: Answer) -> None:
+    sequels = [errand.sequel for errand in errands if errand.sequel]
     value, *shown = answer
     assert value is not None
     for sequel, its in zip(sequels, shown, strict=True):
         sequel.value = its
-    for turn in turns:
-        if not turn.told.done():
-            turn.told.set_result(value)
+    for errand in errands:
+        if not errand.told.done():
+            errand.told.set_result(value)
 
 
-def _tell(turns: Sequence[Turn], error: Exception) -> None:
-    for turn in turns:
-        if not turn.told.done():
-            turn.told.set_exception(error)
+def _tell(errands: Sequence[Errand], error: Exception) -> None:
+    for errand in errands:
+        if not errand.told.done():
+            errand.told.set_exception(error)

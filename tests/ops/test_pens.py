@@ -272,9 +272,18 @@ async def test_who_loses_the_connection_knows_nothing_and_whoever_comes_later_ha
     assert await pens.do(Wanted(SAID)) == b"x"
 
 
-async def test_without_a_database_nothing_was_done(pens, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.ConnectionDoesNotExistError,
+        asyncpg.InterfaceError,
+    ],
+)
+async def test_without_a_database_nothing_was_done(pens, monkeypatch, error):
     async def refused():
-        raise ConnectionRefusedError
+        raise error("not now")
 
     monkeypatch.setattr(pens, "_connect", refused)
 
