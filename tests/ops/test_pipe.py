@@ -145,7 +145,11 @@ async def test_what_cannot_be_written_is_refused_before_anything_is_sent(opened)
 async def test_whoever_waits_when_it_is_cut_is_told(opened, settings):
     asked = opened.ask(prepared(b"", "select pg_sleep(60)::text") + bound(b"", []))
     other = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
-    cut = "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)::text'"
+    # Other databases of the server belong to tests that run beside this one.
+    cut = (
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where query = 'select pg_sleep(60)::text' and datname = current_database()"
+    )
     while not await other.fetchval(cut):
         continue
     await other.close()
