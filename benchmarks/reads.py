@@ -390,9 +390,16 @@ def ours_must_look_up(bench: Bench, wanted: dict[str, Make]) -> None:
 @contextmanager
 def running(name: str, command: list[str], port: int, path: str, **told: str) -> Iterator[Server]:
     """Let a server run until the block ends."""
-    # What our server logs is written, as in life, but nobody reads it.
     environment = {**os.environ, **told, "PORT": str(port)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        # What our server logs is written, as in life, but nobody reads it.
+        stderr=subprocess.DEVNULL,
+        # The kernel shares processors out among sessions first: with whoever asks it would have half of its own.
+        start_new_session=True,
+    )
     try:
         _wait(port, path)
         yield Server(name, process, port)

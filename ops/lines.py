@@ -12,7 +12,7 @@ from ops.pipe import Answer, Connection
 from ops.turns import PREPARED_MAX, Line, Shared, Turns
 
 QUICK_SECONDS = 0.001
-"""What takes less is quick: of these, two lines give more answers than a process of ours can send."""
+"""What takes less is quick: of these, three lines give more answers than a process of ours can send."""
 
 SLOWER = 1.02
 """How much longer a statement is taken to take each time that it took longer."""
@@ -28,7 +28,7 @@ class Elsewhere(Exception):
 class Quick(Shared):
     """Lines for what is known to be quick. Where one of these takes long after all, nobody waits for it."""
 
-    places = 3
+    places = 5
     patience = 0.02
     look_seconds = 0.02
 
@@ -57,7 +57,7 @@ class Quick(Shared):
 class Lines(Turns):
     """Read-only connections, outside any transaction, for statements whose answer is one value.
 
-    What is known to be quick shares two of them: that keeps a process of ours busy, and two backends that always have
+    What is known to be quick shares three of them: that keeps a process of ours busy, and few backends that always have
     something to do take less of the processors than many that make room for each other. Anything else has a line for
     itself.
     """
@@ -123,4 +123,4 @@ class Lines(Turns):
 
 
 def _quick(most: int) -> int:
-    return min(2, most // 4)
+    return min(3, most * 3 // 10)

@@ -106,6 +106,10 @@ def forgotten(name: bytes) -> bytes:
     return _message(b"C", b"S" + name + b"\0")
 
 
+def _lost() -> Exception:
+    return asyncpg.ConnectionDoesNotExistError("the connection was closed")
+
+
 class Answer(list[bytes | None]):
     """The value of each row."""
 
@@ -128,6 +132,8 @@ class Pipe(asyncio.Protocol):
         self._since = 0.0
         """When Postgres could begin with what is to be answered next."""
         self._is_watched = False
+        self._to_send: list[bytes] = []
+        """What was asked in this turn of the loop: to send a message takes as long as to make one."""
         self._values = Answer()
         self._error: Exception | None = None
         self._pieces: list[bytes] = []
@@ -149,15 +155,20 @@ class Pipe(asyncio.Protocol):
         return self._loop.time() - self._since if self._asked else 0.0
 
     def ask(self, message: bytes) -> asyncio.Future[Answer]:
-        """Send what is to be run; whoever awaits the answer has the value of each row, or the error."""
+        """Have this run; whoever awaits the answer has the value of each row, or the error."""
         answer: asyncio.Future[Answer] = self._loop.create_future()
+        if self.ended.done():
+            answer.set_exception(_lost())
+            return answer
         now = self._loop.time()
         if not self._asked:
             self._since = now
         self._asked.append((now + SILENCE_SECONDS, answer))
         if not self._is_watched:
             self._watch()
-        self._transport.write(message + SYNC)
+        if not self._to_send:
+            self._loop.call_soon(self._send)
+        self._to_send.append(message + SYNC)
         return answer
 
     async def call_off(self) -> None:
@@ -208,12 +219,18 @@ class Pipe(asyncio.Protocol):
         """Tell everybody who waits."""
         self.is_closed = True
         self._connection.terminate()
-        lost = self._error or error or asyncpg.ConnectionDoesNotExistError("the connection was closed")
+        lost = self._error or error or _lost()
         while self._asked:
             _, answer = self._asked.popleft()
             if not answer.done():
                 answer.set_exception(lost)
         self.ended.set_result(None)
+
+    def _send(self) -> None:
+        message = b"".join(self._to_send)
+        self._to_send.clear()
+        if not self._transport.is_closing():
+            self._transport.write(message)
 
     def _heard(self, kind: int, data: bytes, at: int, after: int) -> None:
         if kind == DATA:

@@ -175,3 +175,34 @@ async def test_a_database_that_says_nothing_is_given_up(opened, monkeypatch):
     with pytest.raises(TimeoutError):
         await value(opened, "select 'late' from pg_sleep(60)")
     assert opened.is_closed
+
+
+async def test_what_is_asked_in_one_breath_is_sent_in_one_piece(opened, monkeypatch):
+    pieces: list[bytes] = []
+    send = opened._transport.write
+
+    class Listening:
+        def __getattr__(self, name: str):
+            return getattr(transport, name)
+
+        def write(self, piece: bytes) -> None:
+            pieces.append(piece)
+            send(piece)
+
+    transport = opened._transport
+    monkeypatch.setattr(opened, "_transport", Listening())
+    message = prepared(b"", "select $1::text") + bound(b"", ["x"])
+
+    assert await asyncio.gather(*(opened.ask(message) for _ in range(3))) == [[b"x"]] * 3
+    assert await opened.ask(message) == [b"x"]
+    assert pieces == [(message + pipe.SYNC) * 3, message + pipe.SYNC]
+
+
+async def test_whoever_asks_when_it_is_cut_already_is_told(opened):
+    cut = opened.ask(prepared(b"", "select 'never'") + bound(b"", []))
+    opened.abort()
+    with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+        await cut
+
+    with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+        await opened.ask(b"")
