@@ -133,7 +133,7 @@ class Pipe(asyncio.Protocol):
         """When Postgres could begin with what is to be answered next."""
         self._is_watched = False
         self._to_send: list[bytes] = []
-        """What was asked in this turn of the loop: to send a message takes as long as to make one."""
+        """What was asked in this turn of the loop: whatever is sent is a call of the kernel, which wakes Postgres."""
         self._values = Answer()
         self._error: Exception | None = None
         self._pieces: list[bytes] = []
@@ -227,6 +227,9 @@ class Pipe(asyncio.Protocol):
         self.ended.set_result(None)
 
     def _send(self) -> None:
+        if len(self._asked) == len(self._to_send):
+            # How busy we are is no matter of how long it takes.
+            self._since = self._loop.time()
         message = b"".join(self._to_send)
         self._to_send.clear()
         if not self._transport.is_closing():

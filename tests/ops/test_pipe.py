@@ -1,6 +1,7 @@
 """Pipes to the database: what is bound arrives as it was, what comes back is whole, and nothing is heard by another."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -196,6 +197,14 @@ async def test_what_is_asked_in_one_breath_is_sent_in_one_piece(opened, monkeypa
     assert await asyncio.gather(*(opened.ask(message) for _ in range(3))) == [[b"x"]] * 3
     assert await opened.ask(message) == [b"x"]
     assert pieces == [(message + pipe.SYNC) * 3, message + pipe.SYNC]
+
+
+async def test_it_is_not_the_statement_that_takes_long_when_we_are_busy(opened):
+    asked = opened.ask(prepared(b"", "select 'here'") + bound(b"", []))
+    time.sleep(0.02)  # noqa: ASYNC251 - it is the loop that is busy
+    over = time.monotonic()
+
+    assert (await asked).seconds <= time.monotonic() - over
 
 
 async def test_whoever_asks_when_it_is_cut_already_is_told(opened):
