@@ -213,5 +213,6 @@ async def test_whoever_asks_when_it_is_cut_already_is_told(opened):
     with pytest.raises(asyncpg.ConnectionDoesNotExistError):
         await cut
 
-    with pytest.raises(asyncpg.ConnectionDoesNotExistError):
-        await opened.ask(b"")
+    async with asyncio.timeout(pipe.SILENCE_SECONDS / 2):
+        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            await opened.ask(b"")
