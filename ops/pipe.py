@@ -228,7 +228,7 @@ class Pipe(asyncio.Protocol):
 
     def _send(self) -> None:
         if len(self._asked) == len(self._to_send):
-            # How busy we are is no matter of how long it takes.
+            # It waited for us until now, not for Postgres.
             self._since = self._loop.time()
         message = b"".join(self._to_send)
         self._to_send.clear()

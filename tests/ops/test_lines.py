@@ -13,6 +13,7 @@ from ops.lines import Lines, Quick
 from ops.turns import PREPARED_MAX
 
 ALONE = "select pg_backend_pid()::text"
+ENDLESS = "select pg_sleep(60)"
 LOCK = 20_261_121
 LOCKED = f"select $1::text from pg_advisory_xact_lock_shared({LOCK})"
 COUNTED = "select count(*)::text from pg_prepared_statements"
@@ -33,9 +34,18 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+async def cut(settings, query: str) -> None:
+    """Cut whoever runs this, as soon as somebody does, in this test's database: others belong to tests beside it."""
+    cutter = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
+    running = "select pg_terminate_backend(pid) from pg_stat_activity where query = $1 and datname = current_database()"
+    while not await cutter.fetch(running, query):
+        continue
+    await cutter.close()
+
+
 async def held(lines: Lines, count: int) -> list[asyncio.Task[bytes | None]]:
     """Somebody on each line who stays until she is cancelled."""
-    tasks = [asyncio.create_task(lines.value("select pg_sleep(60)", [], keep=False)) for _ in range(count)]
+    tasks = [asyncio.create_task(lines.value(ENDLESS, [], keep=False)) for _ in range(count)]
     await until(lambda: lines.figures[0] == count)
     return tasks
 
@@ -121,15 +131,7 @@ async def test_a_line_that_was_cut_makes_room_for_another(lines, settings):
     holders = await held(lines, 2)
     waiting = asyncio.create_task(lines.value("select 'here'", [], keep=False))
     await until(lambda: lines.figures[2] == 1)
-    cutter = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
-    # Other databases of the server belong to tests that run beside this one.
-    cut = (
-        "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where query = 'select pg_sleep(60)' and datname = current_database()"
-    )
-    while not await cutter.fetch(cut):
-        continue
-    await cutter.close()
+    await cut(settings, ENDLESS)
 
     assert await waiting == b"here"
     await asyncio.gather(*holders, return_exceptions=True)

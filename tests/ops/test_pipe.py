@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ops import pipe
 from ops.pipe import Pipe, bound, prepared
+from tests.ops.test_lines import ENDLESS, cut
 
 PLAIN = {
     "text": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
@@ -144,16 +145,8 @@ async def test_what_cannot_be_written_is_refused_before_anything_is_sent(opened)
 
 
 async def test_whoever_waits_when_it_is_cut_is_told(opened, settings):
-    asked = opened.ask(prepared(b"", "select pg_sleep(60)::text") + bound(b"", []))
-    other = await asyncpg.connect(settings.database_url.replace("+asyncpg", ""))
-    # Other databases of the server belong to tests that run beside this one.
-    cut = (
-        "select pg_terminate_backend(pid) from pg_stat_activity "
-        "where query = 'select pg_sleep(60)::text' and datname = current_database()"
-    )
-    while not await other.fetchval(cut):
-        continue
-    await other.close()
+    asked = opened.ask(prepared(b"", ENDLESS) + bound(b"", []))
+    await cut(settings, ENDLESS)
 
     with pytest.raises(asyncpg.AdminShutdownError):
         await asked
@@ -180,7 +173,7 @@ async def test_a_database_that_says_nothing_is_given_up(opened, monkeypatch):
 
 async def test_what_is_asked_in_one_breath_is_sent_in_one_piece(opened, monkeypatch):
     pieces: list[bytes] = []
-    send = opened._transport.write
+    transport = opened._transport
 
     class Listening:
         def __getattr__(self, name: str):
@@ -188,9 +181,8 @@ async def test_what_is_asked_in_one_breath_is_sent_in_one_piece(opened, monkeypa
 
         def write(self, piece: bytes) -> None:
             pieces.append(piece)
-            send(piece)
+            transport.write(piece)
 
-    transport = opened._transport
     monkeypatch.setattr(opened, "_transport", Listening())
     message = prepared(b"", "select $1::text") + bound(b"", ["x"])
 
@@ -208,10 +200,10 @@ async def test_it_is_not_the_statement_that_takes_long_when_we_are_busy(opened):
 
 
 async def test_whoever_asks_when_it_is_cut_already_is_told(opened):
-    cut = opened.ask(prepared(b"", "select 'never'") + bound(b"", []))
+    asked = opened.ask(prepared(b"", "select 'never'") + bound(b"", []))
     opened.abort()
     with pytest.raises(asyncpg.ConnectionDoesNotExistError):
-        await cut
+        await asked
 
     async with asyncio.timeout(pipe.SILENCE_SECONDS / 2):
         with pytest.raises(asyncpg.ConnectionDoesNotExistError):
