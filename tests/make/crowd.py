@@ -116,10 +116,10 @@ FEES = {TariffKind.FREELANCER_FEE: 1_000, TariffKind.CLIENT_FEE: 0}
 AUDITED = ("at", "actor_id", "actor", "address", "subject", "before", "after", "why")
 RULINGS: tuple[tuple[Kind, str, Any], ...] = (
     (Kind.THREADS, "JOBS", 5),
-    (Kind.DB_CONNECTIONS, "", 10),
+    (Kind.DB_CONNECTIONS, "POOL", 10),
     (Kind.FROZEN, "MEDIA", True),
     (Kind.DELETED, "createJob", True),
-    (Kind.CODE, "createJob", 1),
+    (Kind.CODE, "createJob", {"numbers": [0, 1, 2], "percent": 10}),
     (Kind.LOG_LEVEL, "JOBS", "INFO"),
     (Kind.OPTION, "jobs.open_days", 10),
 )

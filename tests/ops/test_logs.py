@@ -1,5 +1,9 @@
 """As much is written down of each service as operators want, from one moment to the next."""
 
+import subprocess
+import sys
+
+import orjson
 import pytest
 import structlog
 
@@ -58,3 +62,26 @@ def test_the_line_about_an_operation_is_one_of_its_service(capsys):
     said = capsys.readouterr().err
     assert "outcome=to be seen" in said
     assert "not to be seen" not in said
+
+
+WARNED = """
+import warnings
+
+from ops import logs
+
+logs.configure("INFO", as_json=True)
+warnings.warn("Somebody's library is old.")
+
+class Executor:
+    async def begin(self): ...
+
+Executor().begin()
+"""
+
+
+def test_a_warning_of_a_library_is_a_line_like_others_and_what_graphql_core_forgets_is_none():
+    said = subprocess.run([sys.executable, "-c", WARNED], capture_output=True, check=True, timeout=60).stderr
+
+    [line] = map(orjson.loads, said.splitlines())
+    assert line["level"] == "warning"
+    assert "Somebody's library is old." in line["event"]

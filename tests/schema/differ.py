@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,9 @@ REFERENCE = re.compile(rb'"reference":"[0-9a-f]+"')
 
 SHOWN_CHARS = 4_000
 SHRINKS_MAX = 1_500
+
+Place: TypeAlias = tuple[str | int, ...]
+"""The keys that lead to a value in `data`."""
 
 Way: TypeAlias = Callable[[Case], Awaitable[bytes]]
 """Asks what a case asks, and gives the bytes that are sent."""
@@ -58,11 +61,48 @@ def _around(text: bytes, other: bytes) -> str:
 def plain(answer: bytes) -> bytes:
     """An answer without what is never the same: references, and the order in which errors happened to come up."""
     text = REFERENCE.sub(b'"reference":""', answer)
-    if b'"errors":[' not in text:
+    if b'"errors":[' not in text or not text.startswith(b"{"):
         return text
     said: dict[str, Any] = orjson.loads(text)
     said["errors"] = sorted(said.get("errors", ()), key=orjson.dumps)
     return orjson.dumps(said)
+
+
+def alike(one: bytes, other: bytes) -> bool:
+    """Whether two answers are the same, but for what is never the same.
+
+    If several things fail that make the same value null, only the first of them is told, and the next time that may be
+    another.
+    """
+    first, second = plain(one), plain(other)
+    if first == second:
+        return True
+    if not (first.startswith(b"{") and second.startswith(b"{")):
+        return False
+    said, too = orjson.loads(first), orjson.loads(second)
+    if not all(isinstance(answer.get("data", ()), dict | None) for answer in (said, too)):
+        return False
+    errors, others = _by_null(said), _by_null(too)
+    if orjson.dumps(said) != orjson.dumps(too) or errors.keys() != others.keys():
+        return False
+    return all(error == others[at] or _both_beneath(at, error, others[at]) for at, error in errors.items())
+
+
+def _by_null(said: dict[str, Any]) -> dict[Place, dict[str, Any]]:
+    """Take the errors out of an answer: each by the place of the null that it left."""
+    return {tuple(_down_to_null(said["data"], error["path"])): error for error in said.pop("errors", ())}
+
+
+def _down_to_null(data: Any, path: Iterable[str | int]) -> Iterator[str | int]:
+    for key in path:
+        if data is None:
+            return
+        yield key
+        data = data[key]
+
+
+def _both_beneath(at: Place, error: dict[str, Any], other: dict[str, Any]) -> bool:
+    return error["path"] != other["path"] and min(len(error["path"]), len(other["path"])) > len(at)
 
 
 @dataclass
@@ -115,7 +155,7 @@ class Differ:
         """Ask in both ways, and say how the answers differ."""
         expected, given = await self.ordinary(case), await self.compiled(case)
         self.figures.note(expected)
-        return None if expected == given or plain(expected) == plain(given) else Difference(case, expected, given)
+        return None if expected == given or alike(expected, given) else Difference(case, expected, given)
 
     async def least(self, found: Difference) -> Difference:
         """Leave out all that can be left out without the answers becoming the same."""
@@ -138,7 +178,7 @@ class Differ:
 
     async def _again(self, case: Case) -> Difference | None:
         expected, given = await self.ordinary(case), await self.compiled(case)
-        return None if plain(expected) == plain(given) else Difference(case, expected, given)
+        return None if alike(expected, given) else Difference(case, expected, given)
 
 
 Change: TypeAlias = Callable[[list[Any], int], Any]

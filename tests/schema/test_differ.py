@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import orjson
 import pytest
 
 import loaders.batch
@@ -13,7 +14,7 @@ from loaders.batch import Loaders
 from loaders.compile import Statement, Window
 from loaders.pages import Page
 from models.base import Audience
-from tests.schema.differ import Difference
+from tests.schema.differ import Difference, alike
 from tests.schema.town import Town
 
 pytestmark = pytest.mark.timeout(600)
@@ -136,6 +137,33 @@ HARMS: tuple[Harm, ...] = (
     compiled_writes_moments_otherwise,
     compiled_says_empty_for_nothing,
 )
+
+
+def told(data: Any, **errors: str) -> bytes:
+    """An answer with errors, by their paths."""
+    told = [{"message": message, "path": path.split("_")} for path, message in errors.items()]
+    return orjson.dumps({"errors": told, "data": data})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (told({"a": None}, a_b="no"), told({"a": None}, a_c="never"), True),
+        (told(None, a_b="no"), told(None, c_d="never"), True),
+        (told({"a": None, "d": None}, a_b="no", d="no"), told({"a": None, "d": None}, d="no", a_c="never"), True),
+        (told({"a": None}, a_b="no"), told({"a": None}, a_b="never"), False),
+        (told({"a": None}, a_b="no"), told({"a": None}, a="never"), False),
+        (told({"a": None}, a="no"), told({"a": None}, a="never"), False),
+        (told({"a": None}, a_b="no"), told({"a": None}), False),
+        (told({"a": None, "d": None}, a_b="no"), told({"a": None, "d": None}, d_c="no"), False),
+        (told({"a": {"b": None, "c": None}}, a_b="no"), told({"a": {"b": None, "c": None}}, a_c="no"), False),
+        (told({"a": None, "d": 1}, a_b="no"), told({"d": 1, "a": None}, a_c="no"), False),
+        (told({"a": None}, a_b="no"), b"(failed) " + told({"a": None}, a_c="no"), False),
+    ],
+)
+def test_of_errors_that_leave_the_same_null_either_may_be_told(one: bytes, other: bytes, same: bool) -> None:
+    assert alike(one, other) is same
+    assert alike(other, one) is same
 
 
 @pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
