@@ -3,7 +3,6 @@
 import logging
 import sys
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
@@ -27,9 +26,6 @@ PADDED = "operation".ljust(30)
 
 USUAL = {"cost", "kind", "ms", "operation", "outcome", "request_id"}
 USUALLY = " ".join(f"{name}=%({name})s" for name in sorted(USUAL))
-
-FORGOTTEN = r"coroutine '(GraphQLCoreConverter|Executor)\."
-"""What Python says of fields that graphql-core does not begin because one beside them failed, as after a bad cursor."""
 
 Write: TypeAlias = Callable[[dict[str, Any]], None]
 
@@ -143,7 +139,6 @@ def configure(level: str, *, as_json: bool) -> None:
         )
     )
     logging.captureWarnings(True)
-    warnings.filterwarnings("ignore", FORGOTTEN, RuntimeWarning)
     logging.basicConfig(handlers=[handler], level=max(logging.getLevelName(level), logging.WARNING), force=True)
 
 

@@ -71,15 +71,10 @@ from ops import logs
 
 logs.configure("INFO", as_json=True)
 warnings.warn("Somebody's library is old.")
-
-class Executor:
-    async def begin(self): ...
-
-Executor().begin()
 """
 
 
-def test_a_warning_of_a_library_is_a_line_like_others_and_what_graphql_core_forgets_is_none():
+def test_a_warning_of_a_library_is_a_line_like_others():
     said = subprocess.run([sys.executable, "-c", WARNED], capture_output=True, check=True, timeout=60).stderr
 
     [line] = map(orjson.loads, said.splitlines())
