@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,11 +41,11 @@ class Query:
 
 
 @pytest.fixture
-def complaints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def complaints(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What Python had to complain of that could not be raised anywhere."""
     found: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", found.append)
-    yield found
+    return found
 
 
 def operations(*, later: bool) -> Operations:
