@@ -8,9 +8,10 @@ shape of a query, never on the number of rows.
 
 import asyncio
 import functools
+import operator
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
@@ -31,13 +32,17 @@ from sqlalchemy import (
     func,
     lateral,
     literal,
+    or_,
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BooleanClauseList
 from strawberry.dataloader import DataLoader
 
 from loaders.pages import Page, Slice
@@ -84,7 +89,8 @@ class Relation(Generic[Row]):
     """Rows of `target` whose `on` equals a key (all rows, for a list without a key), in order.
 
     `via` is a table between the key and the target, with the condition that joins them. `among` narrows the rows for
-    everybody. `filters` are conditions a caller may ask for by name; each binds a parameter of that name.
+    everybody. `filters` are conditions a caller may ask for by name; each binds a parameter of that name. `parties` are
+    columns of which one has to hold the viewer; no row holds anybody in two of them.
     """
 
     target: type[Row]
@@ -96,6 +102,16 @@ class Relation(Generic[Row]):
     filters: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
     counted_for_all: bool = False
     """Whether rows that the viewer does not see count as well."""
+    parties: tuple[Column, ...] = ()
+
+    @functools.cached_property
+    def parts(self) -> tuple["Relation[Row]", ...]:
+        """Relations that have the rows among them, each of which has an index of its own to read through."""
+        assert not self.parties or (self.on is None and self.via is None)
+        return tuple(replace(self, parties=(), among=self._among(party == VIEWER)) for party in self.parties) or (self,)
+
+    def _among(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        return condition if self.among is None else and_(self.among, condition)
 
     @property
     def name(self) -> str:
@@ -108,9 +124,11 @@ class Relation(Generic[Row]):
     ) -> ColumnElement[bool]:
         """What makes a row part of this relation, in these eyes, which may have `seen_before` what it is seen with."""
         target: type[Visible] = self.target  # type: ignore[assignment]  # every related table says who sees it
-        seen = [] if seen_before else [target.seen_by(audience)]
-        conditions = [*seen, *(self.filters[name] for name in sorted(names))]
-        return and_(true(), *conditions, *([] if self.among is None else [self.among]))
+        seen = target.seen_by(audience)
+        among = self._among(or_(*(party == VIEWER for party in self.parties))) if self.parties else self.among
+        conditions = [] if seen_before or _follows(seen, among) else [seen]
+        conditions += [self.filters[name] for name in sorted(names)]
+        return and_(true(), *conditions, *([] if among is None else [among]))
 
     def is_seen_from(self, model: type[Base] | None, key: Any) -> bool:
         """Whether whoever has come here along `key` of a row of this model has seen what these rows are seen with."""
@@ -147,6 +165,14 @@ class Summary:
     columns: tuple[ColumnElement[Any], ...]
     among: ColumnElement[bool]
     having: ColumnElement[bool]
+
+
+def _follows(seen: ColumnElement[bool], among: ColumnElement[bool] | None) -> bool:
+    """Whether a row is seen because of what it is among, whichever of several conditions that may be."""
+    if among is None:
+        return False
+    enough = seen.clauses if isinstance(seen, BooleanClauseList) and seen.operator is operators.or_ else [seen]
+    return among.compare(seen) or any(among.compare(one) for one in enough)
 
 
 def offered(
@@ -187,11 +213,13 @@ def rows_statement(relation: Relation[Any], audience: Audience) -> Select[Any]:
 def count_statement(relation: Relation[Any], audience: Audience, names: frozenset[str]) -> Select[Any]:
     """How many rows each of the keys has, or how many there are."""
     counted = Audience.ADMIN if relation.counted_for_all else audience
-    key: Any = literal(None) if relation.on is None else relation.on
-    found = relation.joined(select(key, func.count())).where(relation.belongs(counted, names))
     if relation.on is None:
-        return found.select_from(relation.target)
-    return found.where(relation.on == any_(KEYS)).group_by(relation.on)
+        found = [select(func.count()).where(part.belongs(counted, names)) for part in relation.parts]
+        counts = [one.select_from(relation.target).scalar_subquery() for one in found]
+        return select(literal(None), functools.reduce(operator.add, counts))
+    key: Any = relation.on
+    belonging = relation.joined(select(key, func.count())).where(relation.belongs(counted, names))
+    return belonging.where(key == any_(KEYS)).group_by(key)
 
 
 @functools.cache
@@ -206,22 +234,32 @@ def page_statement(
     relation: Relation[Any], audience: Audience, names: frozenset[str], *, backward: bool, placed: bool
 ) -> Select[Any]:
     """One page for each of the keys, each read through an index as far as it goes and no further."""
+    found = [_page_of(part, audience, names, backward=backward, placed=placed) for part in relation.parts]
+    if relation.on is not None:
+        keys = func.unnest(KEYS).table_valued(column("key", Uuid)).render_derived()
+        page = lateral(found[0].where(relation.on == keys.c.key))
+        shown = aliased(relation.target, page)
+        paged = select(shown, keys.c.key).select_from(keys).join(page, literal(True))
+    elif len(found) == 1:
+        return found[0].add_columns(literal(None))
+    else:
+        shown = aliased(relation.target, union_all(*found).subquery())
+        paged = select(shown, literal(None)).limit(LIMIT)
+    order = [getattr(shown, place.key) for place in relation.order]
+    down = relation.descending != backward
+    return paged.order_by(*(place.desc() if down else place.asc() for place in order))
+
+
+def _page_of(
+    relation: Relation[Any], audience: Audience, names: frozenset[str], *, backward: bool, placed: bool
+) -> Select[Any]:
     belongs = relation.belongs(audience, names)
     if placed:
         columns = tuple_(*relation.order)
         place = tuple_(*(bindparam(f"place_{at}", type_=c.type) for at, c in enumerate(relation.order)))
         belongs = and_(belongs, columns < place if relation.descending != backward else columns > place)
     found = relation.joined(select(relation.target)).where(belongs)
-    found = found.order_by(*relation.ordered(backward=backward)).limit(LIMIT)
-    if relation.on is None:
-        return found.add_columns(literal(None))
-    keys = func.unnest(KEYS).table_valued(column("key", Uuid)).render_derived()
-    part = lateral(found.where(relation.on == keys.c.key))
-    shown = aliased(relation.target, part)
-    order = [getattr(shown, place.key) for place in relation.order]
-    down = relation.descending != backward
-    paged = select(shown, keys.c.key).select_from(keys).join(part, literal(True))
-    return paged.order_by(*(place.desc() if down else place.asc() for place in order))
+    return found.order_by(*relation.ordered(backward=backward)).limit(LIMIT)
 
 
 class Loaders:

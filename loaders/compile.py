@@ -652,30 +652,28 @@ class _Writer:
         text = _text(found.group_by(summary.on).having(summary.having))
         return _or_nothing(f"(select {shown} from ({text}) {target.name})", optional=value.optional)
 
-    def _found(
-        self, value: One | Many | Paged, key: ColumnElement[Any] | None, target: _Row, row: _Row | None, *names: str
-    ) -> Select[Any]:
+    def _found(self, value: One | Many, key: ColumnElement[Any] | None, target: _Row, row: _Row | None) -> Select[Any]:
         """The rows of a relation that belong to a key, as `loaders.batch` finds them."""
         columns = target.needed or [literal_column("1")]
         found = value.relation.joined(select(*columns).select_from(value.relation.target))
-        return self._belonging(value, found, key, row, names)
+        return self._belonging(value, value.relation, found, key, row)
 
     def _belonging(
         self,
         value: One | Many | Paged | Count,
+        relation: Relation[Any],
         found: Select[Any],
         key: ColumnElement[Any] | None,
         row: _Row | None,
-        names: Iterable[str],
+        names: frozenset[str] = frozenset(),
     ) -> Select[Any]:
-        relation = value.relation
         for_all = isinstance(value, Count) and relation.counted_for_all
         audience = Audience.ADMIN if for_all else self.audience
         seen_before = relation.is_seen_from(row.model if row else None, value.key)
-        belongs = relation.belongs(audience, frozenset(names), seen_before=seen_before)
+        belongs = relation.belongs(audience, names, seen_before=seen_before)
         if relation.on is None or key is None:
             return found.where(belongs)
-        if _stands_alone(relation, audience, frozenset(names)):
+        if _stands_alone(relation, audience, names):
             belongs = _with_key(belongs, relation, key)
         return found.where(belongs, relation.on == key)
 
@@ -684,8 +682,8 @@ class _Writer:
         window = self.shapes[value.slot.number] if value.slot else None
         names = window.names if isinstance(window, Window) else frozenset[str]()
         counted = relation.joined(select(func.count()).select_from(relation.target))
-        text = _text(self._belonging(value, counted, key, row, names))
-        return f"({_of_slot(text, value.slot, relation)})"
+        texts = [_text(self._belonging(value, part, counted, key, row, names)) for part in relation.parts]
+        return _of_slot(f"({' + '.join(f'({text})' for text in texts)})", value.slot, relation)
 
     # Pages.
 
@@ -698,14 +696,33 @@ class _Writer:
         shown = _joined(_separated((name, self._of_page(part, page)) for name, part in value.fields))
         if not page.is_read:
             return _Sql(shown)
-        found = self._found(value, key, page.row, row, *window.names)
-        if window.placed:
-            found = found.where(_beyond(value.relation, backward=window.backward))
-        found = found.order_by(*value.relation.ordered(backward=window.backward))
-        text = _of_slot(_text(found.limit(window.limit + page.looks_beyond)), value.slot, value.relation)
+        text = _of_slot(self._paged(value, page), value.slot, value.relation)
         if page.is_numbered:
             text = f"select q.*, row_number() over () as i from ({text}) q"
         return _Sql(f"(select {shown} from ({text}) {page.row.name})")
+
+    def _paged(self, value: Paged, page: "_Page") -> str:
+        """Read the rows of a page; if they lie in several parts, as many of each as would do if the others had none."""
+        relation, window = value.relation, page.window
+        columns = page.row.needed or [literal_column("1")]
+
+        def cut(found: Select[Any]) -> str:
+            found = found.order_by(*relation.ordered(backward=window.backward))
+            return _text(found.limit(window.limit + page.looks_beyond))
+
+        def of(part: Relation[Any], *columns: ColumnElement[Any]) -> str:
+            found = relation.joined(select(*columns).select_from(relation.target))
+            found = self._belonging(value, part, found, page.key, page.around, window.names)
+            return cut(found.where(_beyond(relation, backward=window.backward)) if window.placed else found)
+
+        if len(relation.parts) == 1:
+            return of(relation, *columns)
+        name = relation.target.__tablename__
+        parts = " UNION ALL ".join(f"({of(part, literal_column(f'{name}.*'))})" for part in relation.parts)
+        # They come under the name of their table, of which everything else speaks.
+        shown, of_table, order = cut(select(*columns).select_from(relation.target)).rpartition(f"FROM {name}")
+        assert of_table
+        return f"{shown}FROM ({parts}) {name}{order}"
 
     def _of_page(self, part: Listed, page: "_Page") -> list[_Part]:
         match part:

@@ -52,7 +52,7 @@ of_viewer = Relation(
     Contract,
     order=(Contract.id,),
     descending=True,
-    among=or_(Contract.client_id == VIEWER, Contract.freelancer_id == VIEWER),
+    parties=(Contract.client_id, Contract.freelancer_id),
 )
 of_proposal = Relation(Contract, Contract.proposal_id)
 milestone = Relation(Milestone, Milestone.id)

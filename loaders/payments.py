@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +19,7 @@ payments = Relation(
     Payment,
     order=(Payment.id,),
     descending=True,
-    among=or_(Payment.client_id == VIEWER, Payment.freelancer_id == VIEWER),
+    parties=(Payment.client_id, Payment.freelancer_id),
 )
 of_contract = Relation(Payment, Payment.contract_id, order=(Payment.id,), descending=True)
 of_milestone = Relation(Payment, Payment.milestone_id, order=(Payment.id,), descending=True)
@@ -28,7 +28,7 @@ requests = Relation(
     PaymentRequest,
     order=(PaymentRequest.id,),
     descending=True,
-    among=or_(PaymentRequest.client_id == VIEWER, PaymentRequest.freelancer_id == VIEWER),
+    parties=(PaymentRequest.client_id, PaymentRequest.freelancer_id),
 )
 requests_of_contract = Relation(PaymentRequest, PaymentRequest.contract_id, order=(PaymentRequest.id,), descending=True)
 request_of_milestone = Relation(PaymentRequest, PaymentRequest.milestone_id)

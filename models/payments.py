@@ -133,6 +133,7 @@ class Payment(Identified):
 
     __tablename__ = "payments"
     __table_args__ = (
+        CheckConstraint("client_id <> freelancer_id", name="two_parties"),
         CheckConstraint("amount_cents > 0", name="amount_positive"),
         CheckConstraint("client_fee_cents >= 0", name="client_fee_not_negative"),
         CheckConstraint("freelancer_fee_cents between 0 and amount_cents", name="freelancer_fee_within_amount"),
@@ -216,6 +217,7 @@ class PaymentRequest(Identified):
     __table_args__ = (
         UniqueConstraint("milestone_id"),
         UniqueConstraint("payment_id"),
+        CheckConstraint("client_id <> freelancer_id", name="two_parties"),
         CheckConstraint("amount_cents > 0", name="amount_positive"),
         CheckConstraint("(state = 'PENDING') = (decided_at is null)", name="decided_at_some_time"),
         CheckConstraint("(state = 'PAID') = (payment_id is not null)", name="paid_by_a_payment"),

@@ -17,6 +17,7 @@ import loaders.accounts
 import loaders.activity
 import loaders.contracts
 import loaders.jobs
+import loaders.payments
 import loaders.proposals
 import schema.root
 from loaders.batch import Relation, count_statement, page_statement, rows_statement, summary_statement
@@ -66,6 +67,12 @@ BY_KEY: dict[str, Relation[Any]] = {
     for name, relation in vars(module).items()
     if isinstance(relation, Relation) and relation.on is not None
 }
+OF_PARTIES = [
+    relation
+    for module in (loaders.contracts, loaders.payments)
+    for relation in vars(module).values()
+    if isinstance(relation, Relation) and relation.parties
+]
 WHOLE: dict[str, Relation[Any]] = {
     "accounts.freelancers": loaders.accounts.freelancers,
     "jobs.newest": loaders.jobs.newest,
@@ -92,9 +99,11 @@ class Town:
     def __init__(self, database: Database, viewer: UUID, keys: dict[str, list[UUID]]) -> None:
         self.database, self.viewer, self.keys = database, viewer, keys
 
-    async def plan(self, statement: sa.Select[Any], **bound: Any) -> dict[str, Any]:
-        """How Postgres would answer a statement with these values."""
+    async def plan(self, statement: sa.Select[Any], *without: str, **bound: Any) -> dict[str, Any]:
+        """How Postgres would answer a statement with these values, and without some of what it is able to do."""
         async with self.database.engine.connect() as connection:
+            for ability in without:
+                await connection.execute(sa.text(f"set local enable_{ability} = off"))
             times = {"now": wall_clock(), "wall": wall_clock()}
             found = await connection.scalar(Explain(statement), {"viewer_id": self.viewer} | times | bound)
         plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
@@ -107,6 +116,13 @@ def scans(plan: dict[str, Any]) -> Iterator[str]:
         yield f"{plan['Relation Name']}: {plan.get('Filter')}"
     for part in plan.get("Plans", ()):
         yield from scans(part)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[str]:
+    """All that Postgres does."""
+    yield plan["Node Type"]
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
 
 
 async def settle(database: Database) -> tuple[UUID, dict[str, list[UUID]]]:
@@ -238,6 +254,24 @@ async def test_ones_own_contracts_are_found_through_an_index(audience, town):
         count_statement(relation, audience, frozenset()),
     ):
         assert list(scans(await town.plan(statement, limit=21))) == []
+
+
+@pytest.mark.parametrize("relation", OF_PARTIES, ids=lambda relation: relation.target.__tablename__)
+async def test_a_page_of_ones_own_reads_no_more_than_the_page(relation, town):
+    for backward in (False, True):
+        statement = page_statement(relation, Audience.MEMBER, frozenset(), backward=backward, placed=False)
+        # Of a few rows it would sort all.
+        plan = await town.plan(statement, "sort", "bitmapscan", "seqscan", limit=21)
+
+        assert list(nodes(plan)) == ["Limit", "Result", "Merge Append", *["Limit", "Index Scan"] * len(relation.parties)]
+
+
+@pytest.mark.parametrize("relation", OF_PARTIES, ids=lambda relation: relation.target.__tablename__)
+def test_nobody_is_two_parties_of_one_row(relation):
+    columns = " <> ".join(party.key for party in relation.parties)
+    rules = {str(rule.sqltext) for rule in relation.target.__table__.constraints if hasattr(rule, "sqltext")}
+
+    assert columns in rules
 
 
 async def test_the_newest_of_a_category_are_found_through_an_index(town):
