@@ -263,7 +263,8 @@ async def test_a_page_of_ones_own_reads_no_more_than_the_page(relation, town):
         # Of a few rows it would sort all.
         plan = await town.plan(statement, "sort", "bitmapscan", "seqscan", limit=21)
 
-        assert list(nodes(plan)) == ["Limit", "Result", "Merge Append", *["Limit", "Index Scan"] * len(relation.parties)]
+        parts = ["Limit", "Index Scan"] * len(relation.parties)
+        assert list(nodes(plan)) == ["Limit", "Result", "Merge Append", *parts]
 
 
 @pytest.mark.parametrize("relation", OF_PARTIES, ids=lambda relation: relation.target.__tablename__)
