@@ -108,8 +108,12 @@ SUBMIT = """mutation Submit($input: SubmitProposalInput!) { submitProposal(input
     ... on Refused { code message field problems { field message } }
 } }"""
 
-OTHERS = {"doubled": {"WORKUP_WORKERS": "2"}, "ordinary": {"WORKUP_COMPILED": "off"}}
+TWO: dict[str, str] = {"WORKUP_WORKERS": "2"}
+OTHERS = {"doubled": TWO, "ordinary": {"WORKUP_COMPILED": "off"}}
 """Ours in other ways: with two processes, and with nothing compiled."""
+
+LIMITS: dict[str, dict[str, str]] = {"limit": {}, "limit-doubled": TWO}
+"""The limit, and what two processes of it do."""
 
 EFFECTS = (
     "proposals",
@@ -380,7 +384,7 @@ def ours_must_look_up(bench: Bench, wanted: dict[str, Make]) -> None:
                 told += heard.plans
                 if heard.scans:
                     found.append(f"{name}, {server.name}: {', '.join(heard.tables)}")
-                    guilty |= server.name != "limit"
+                    guilty |= server.name not in LIMITS
     print(f"\nTables of {LARGE:,} rows and more that were read from end to end, in {told:,} plans:")
     print("\n".join(found) or "none")
     if guilty:
@@ -461,9 +465,10 @@ def bench_of(options: argparse.Namespace, jobs: int) -> Iterator[tuple[Bench, st
         introspection.write_bytes(compiled.post(asker.introspection(0))[1])
         wanted = options.servers.split(",")
         servers = [compiled] if "compiled" in wanted else []
-        if "limit" in wanted:
-            bare = [sys.executable, "-m", "benchmarks.limit"]
-            servers.insert(0, stack.enter_context(running("limit", bare, free_port(), "/", **told)))
+        bare = [sys.executable, "-m", "benchmarks.limit"]
+        for name, more in reversed(LIMITS.items()):
+            if name in wanted:
+                servers.insert(0, stack.enter_context(running(name, bare, free_port(), "/", **(told | more))))
         for name, more in OTHERS.items():
             if name in wanted:
                 servers.append(stack.enter_context(running(name, serve, free_port(), "/readyz", **(told | more))))
@@ -545,7 +550,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--only", default="", help="names of workloads, by commas")
-    parser.add_argument("--servers", default="limit,compiled,ordinary", help="which of them, and doubled, by commas")
+    parser.add_argument("--servers", default="limit,compiled,ordinary", help="by commas; also doubled, limit-doubled")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--durable", action="store_true", help="with fsync")
     parser.add_argument("--quiet", type=float, default=math.inf, help="ms that a loop may take for a turn to count")
