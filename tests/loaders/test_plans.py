@@ -25,7 +25,7 @@ from loaders.compile import statement as compiled_statement
 from loaders.pages import Seal
 from models.accounts import ItemKind, ItemWords, ProfileItem, Session
 from models.activity import Event, EventKind, StreamHead, job_stream
-from models.base import Audience
+from models.base import VIEWER, Audience
 from models.config import Config
 from models.contracts import Contract, Milestone
 from models.jobs import Job, JobSkill, JobState
@@ -273,6 +273,18 @@ def test_nobody_is_two_parties_of_one_row(relation):
     rules = {str(rule.sqltext) for rule in relation.target.__table__.constraints if hasattr(rule, "sqltext")}
 
     assert columns in rules
+
+
+@pytest.mark.parametrize("relation", OF_PARTIES, ids=lambda relation: relation.target.__tablename__)
+def test_whoever_is_a_party_sees_the_row_unless_more_is_said(relation, monkeypatch):
+    for part, party in zip(relation.parts, relation.parties, strict=True):
+        assert str(part.belongs(Audience.MEMBER)) == str(party == VIEWER)
+        assert "false" in str(part.belongs(Audience.PUBLIC))
+
+    known = relation.target.seen_by
+    monkeypatch.setattr(relation.target, "seen_by", lambda audience: sa.and_(known(audience), relation.target.id > "0"))
+    for part in relation.parts:
+        assert str(relation.target.id > "0") in str(part.belongs(Audience.MEMBER))
 
 
 async def test_the_newest_of_a_category_are_found_through_an_index(town):
