@@ -39,10 +39,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import Label, TypeCoerce
+from sqlalchemy.sql.functions import coalesce
 from sqlalchemy.types import TypeEngine
 
 from loaders.batch import Relation, Summary
-from models.base import Audience, Base
+from models.base import VIEWER, Audience, Base
 from models.money import MINOR_DIGITS
 
 UNSAID = "\x01"
@@ -147,7 +149,13 @@ class Reckoned:
 WHICH = "which"
 """What the word is called among the parameters of its slot."""
 
-Key: TypeAlias = str | Slot | Reckoned | None
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The id of whoever asks."""
+
+
+Key: TypeAlias = str | Slot | Reckoned | Asker | None
 """A column of the row around, or what a request says, or something of both, or nothing where all rows are meant."""
 
 
@@ -304,14 +312,15 @@ class Statement:
 
 
 def statement(
-    value: Value, audience: Audience, shapes: Sequence[Shape], only_if: ColumnElement[bool] | None = None
+    value: Value, audience: Audience, shapes: Sequence[Shape], signed_in: ColumnElement[bool] | None = None
 ) -> Statement:
     """Write the statement that shows something, which belongs to no row itself, to an audience.
 
-    Where `only_if` does not hold, nothing is read, and the value is null.
+    It may have to see itself whether whoever asks is `signed_in`: if not, nothing is read, and the value is null.
     """
-    text = f"convert_to({_joined(_Writer(audience, shapes).value(value, None))}, 'UTF8')"
-    text = f"select {text}" if only_if is None else f"select case when ({_text(select(only_if))}) then {text} end"
+    writer = _Writer(audience, shapes, sees_asker=signed_in is not None)
+    text = f"convert_to({_joined(writer.value(value, None))}, 'UTF8')"
+    text = f"select {text}" if signed_in is None else f"select case when ({_text(select(signed_in))}) then {text} end"
     return _numbered(text)
 
 
@@ -439,8 +448,7 @@ class _Row:
     def column(self, name: str) -> _Found:
         """A column of the row."""
         known = self._columns[name] if self.model is None else getattr(self.model, name)
-        found = known.expression if self.model else known
-        nullable = not isinstance(found, Column) or found.nullable is not False
+        nullable = _may_be_null(known.expression if self.model else known)
         if name not in self._labels:
             self._labels[name] = self.computed(known)
         return self._labels[name], known.type, nullable
@@ -450,6 +458,15 @@ class _Row:
         label = f"c{len(self.needed)}"
         self.needed.append(expression.label(label))
         return f"{self.name}.{label}"
+
+
+def _may_be_null(found: ColumnElement[Any]) -> bool:
+    if isinstance(found, Column):
+        return found.nullable is not False
+    while isinstance(found, Label | TypeCoerce):
+        found = found.element if isinstance(found, Label) else found.typed_expression
+    # What says something instead of nothing.
+    return not (isinstance(found, coalesce) and getattr([*found.clauses][-1], "value", None) is not None)
 
 
 class _Bare(_Row):
@@ -467,6 +484,8 @@ class _Bare(_Row):
 class _Writer:
     audience: Audience
     shapes: Sequence[Shape]
+    sees_asker: bool = False
+    """Whether nothing is read unless the account of whoever asks is there."""
     _names: int = field(default=0)
 
     def thing(self, thing: Thing, row: _Row | None, page: "_Page | None" = None) -> list[_Part]:
@@ -612,6 +631,8 @@ class _Writer:
     def _key(self, key: Key, row: _Row | None) -> ColumnElement[Any] | None:
         if isinstance(key, Slot):
             return bindparam(f"{key.number}.key", type_=Uuid())
+        if isinstance(key, Asker):
+            return VIEWER
         if key is None:
             return None
         assert row is not None, key
@@ -630,6 +651,8 @@ class _Writer:
             case One():
                 target = self._row(value.relation.target)
                 shown = _joined(self.value(value.thing, target))
+                if self.sees_asker and key is VIEWER and not target.needed:
+                    return _Sql(shown)
                 found = _text(self._found(value, key, target, row))
                 return _or_nothing(f"(select {shown} from ({found}) {target.name})", optional=value.optional)
             case Many():

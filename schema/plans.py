@@ -455,9 +455,8 @@ class _Walk:
                 thing = self.thing(asked.kind, asked.details, edge.relation.target)
                 return plan.One(edge.relation, slot, thing, asked.optional)
             case edges.Asker():
-                slot = self.slot(_viewer)
                 thing = self.thing(asked.kind, asked.details, edge.relation.target)
-                return plan.One(edge.relation, slot, thing, asked.optional)
+                return plan.One(edge.relation, plan.Asker(), thing, asked.optional)
             case edges.Knowledge():
                 return self.told(edge, asked)
         assert isinstance(edge, edges.Anything)
@@ -621,16 +620,6 @@ def _key(number: int, noun: str, arguments: Callable[[Values], dict[str, Any]]) 
 
     def fill(values: Values, _context: Context, bound: Bound) -> Shape:
         bound[name] = key_of(noun, arguments(values)["id"])
-        return None
-
-    return fill
-
-
-def _viewer(number: int) -> Fill:
-    name = f"{number}.key"
-
-    def fill(_values: Values, context: Context, bound: Bound) -> Shape:
-        bound[name] = context.viewer.id if context.viewer else None
         return None
 
     return fill

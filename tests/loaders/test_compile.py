@@ -5,8 +5,10 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import ColumnElement
 
 import resolvers.proposals
+from loaders.accounts import IS_STILL_SIGNED_IN
 from loaders.compile import Statement, statement
 from models.accounts import ItemKind, ItemWords, ProfileItem
 from models.base import Audience
@@ -258,13 +260,15 @@ async def test_nobody_sees_more_through_a_statement(both, scene, people):
     assert seen == {"nobody": False, "client": True, "freelancer": True, "other_client": False, "admin": True}
 
 
-def compiled(text: str, audience: Audience = Audience.MEMBER) -> Statement:
+def compiled(
+    text: str, audience: Audience = Audience.MEMBER, signed_in: ColumnElement[bool] | None = None
+) -> Statement:
     """The statement of an operation without variables."""
     operations = Operations(build(), Limits())
     document = operations.prepare(Asked(text, {}, None, {})).document
     plan = Planner(build()).operation(document.ast, document.operations[None].node, {})
     unsealed: Any = type("Unsealed", (), {"seal": None, "viewer": None})()
-    return statement(plan.value, audience, [fill({}, unsealed, {}) for fill in plan.slots])
+    return statement(plan.value, audience, [fill({}, unsealed, {}) for fill in plan.slots], signed_in)
 
 
 def test_what_hangs_on_a_row_is_not_asked_whether_it_is_seen_once_more():
@@ -272,6 +276,16 @@ def test_what_hangs_on_a_row_is_not_asked_whether_it_is_seen_once_more():
     alone = compiled('{ proposal(id: "proposal_00000000000000000000000000000000") { id } }')
 
     assert through.text.count("EXISTS") == alone.text.count("EXISTS") == 1
+
+
+@pytest.mark.parametrize(("asked", "read"), [("__typename", 0), ("account { email }", 1), ("sessions { id }", 1)])
+def test_of_whoever_is_seen_to_be_signed_in_no_more_is_read_than_is_asked_for(asked, read):
+    text = f"{{ viewer {{ {asked} contracts {{ totalCount }} }} }}"
+
+    seen, unseen = (compiled(text, signed_in=one).text for one in (IS_STILL_SIGNED_IN, None))
+
+    assert seen.partition(" then ")[2].count("FROM accounts") == read
+    assert unseen.count("FROM accounts") == 1
 
 
 def test_a_milestone_by_its_id_is_asked_whether_it_is_seen():
