@@ -9,7 +9,14 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 import strawberry
-from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLSchema, get_nullable_type, is_required_argument
+from graphql import (
+    GraphQLEnumType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationType,
+    get_nullable_type,
+    is_required_argument,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.base import Base
@@ -136,12 +143,14 @@ def failed_of(operations: Operations) -> int:
 
 
 async def answered(operations: Operations, house: House, viewer: Viewer, asked: Asked, *, compiled: bool) -> bytes:
-    """Ask the schema something as somebody: what is sent."""
-    context = house.context(viewer.account, session_id=viewer.session_id)
+    """Ask the schema something as somebody: what is sent. Who reads is only remembered, as she is over HTTP."""
     try:
         operation = operations.prepare(asked)
     except Rejected as rejection:
         return orjson.dumps({"errors": present(rejection.errors)})
+    account, reads = viewer.account, operation.kind is OperationType.QUERY
+    is_recalled = compiled and reads and account is not None and account.suspended_at is None
+    context = house.context(account, session_id=viewer.session_id, is_recalled=is_recalled)
     return orjson.dumps(await operations.run(operation, context, compiled=compiled))
 
 
