@@ -44,6 +44,7 @@ from sqlalchemy.sql.functions import coalesce
 from sqlalchemy.types import TypeEngine
 
 from loaders.batch import Relation, Summary
+from models.accounts import Account
 from models.base import VIEWER, Audience, Base
 from models.money import MINOR_DIGITS
 
@@ -156,7 +157,7 @@ class Asker:
 
 
 Key: TypeAlias = str | Slot | Reckoned | Asker | None
-"""A column of the row around, or what a request says, or something of both, or nothing where all rows are meant."""
+"""A column of the row around, what a request says, something of both, who asks, or nothing where all rows are meant."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -651,7 +652,7 @@ class _Writer:
             case One():
                 target = self._row(value.relation.target)
                 shown = _joined(self.value(value.thing, target))
-                if self.sees_asker and key is VIEWER and not target.needed:
+                if self.sees_asker and key is VIEWER and target.model is Account and not target.needed:
                     return _Sql(shown)
                 found = _text(self._found(value, key, target, row))
                 return _or_nothing(f"(select {shown} from ({found}) {target.name})", optional=value.optional)

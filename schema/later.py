@@ -1,7 +1,8 @@
 """Asynchronous fields make their coroutine when somebody waits for them, and not before.
 
 If a field fails, graphql-core cancels what stands beside it, and lets go of what it had not begun with by then. Of
-each coroutine that nobody ever waited for, Python complains; a list may leave hundreds.
+each coroutine that nobody ever waited for, Python complains; a list may leave hundreds. Those are of our fields; now
+and then it lets go of one of its own, and says so.
 """
 
 from collections.abc import Callable, Coroutine, Generator

@@ -288,6 +288,13 @@ def test_of_whoever_is_seen_to_be_signed_in_no_more_is_read_than_is_asked_for(as
     assert unseen.count("FROM accounts") == 1
 
 
+def test_a_sum_that_is_nought_for_nothing_is_not_asked_whether_it_is_null():
+    sums = "totals { agreed { amount } paid { amount } }"
+    text = f'{{ node(id: "contract_00000000000000000000000000000000") {{ ... on Contract {{ {sums} }} }} }}'
+
+    assert "is null" not in compiled(text).text
+
+
 def test_a_milestone_by_its_id_is_asked_whether_it_is_seen():
     alone = compiled('{ node(id: "milestone_00000000000000000000000000000000") { id } }')
 
