@@ -37,7 +37,6 @@ from schema.edges import NODES_MAX, Connection, Node, anything, asker, everythin
 from schema.errors import Refuses, camel
 from schema.inputs import read_quickly
 from schema.jobs import Category, Invitation, Job, JobMutations, JobQueries, Skill
-from schema.later import begin_later
 from schema.machines import Machine, MachineMutations, MachineQueries
 from schema.media import MediaMutations, Upload
 from schema.payments import Payment, PaymentRequest, PaymentSubscriptions, Wallet
@@ -224,7 +223,6 @@ def build() -> strawberry.Schema:
     _leave_out_null_defaults(schema)
     _describe_inputs(schema)
     read_quickly(schema)
-    begin_later(schema)
     return schema
 
 

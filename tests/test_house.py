@@ -34,7 +34,7 @@ NOUNS = {
     "scaling",
 }
 TOOLS = {
-    "schema": {"root", "edges", "errors", "scalars", "inputs", "later", "limits", "plans"},
+    "schema": {"root", "edges", "errors", "scalars", "inputs", "limits", "plans"},
     "resolvers": {"context", "hub", "provider"},
     "loaders": {"batch", "compile", "offering", "pages", "together", "work"},
     "media": {

@@ -53,6 +53,7 @@ from ops.transport.errors import (
     present,
     rejected,
 )
+from ops.transport.together import work_together
 from resolvers.context import LongWay
 from schema.inputs import FromJSON, Unread, from_json
 from schema.limits import Limits, Measure, Ruler
@@ -282,6 +283,7 @@ class Operations:
             raise ValueError("Schema extensions and operation directives do not run here.")
         self._core: GraphQLSchema = schema._schema  # noqa: SLF001 - strawberry has no public name for it
         self._executor = schema.execution_context_class
+        work_together()
         self._introspection = introspection
         self.gate: Gate = gate or OpenGate()
         """What transports ask before they find out who it is that asks, and before they run anything."""
