@@ -11,6 +11,7 @@ AROUND_PAGES = ("Connection", "Edge")
 """How the types end that stand around the rows of every page; the plan of a page knows them."""
 
 PARTS = "parts of values that are declared as a whole"
+EVENTS = "events: what they show is one statement"
 
 UNDECLARED: dict[str, dict[str, str]] = {
     PARTS: {
@@ -28,7 +29,7 @@ UNDECLARED: dict[str, dict[str, str]] = {
         "SpawnedMachines": "machines",
     },
     "for those who compare terms, which is seldom: a hash of many rows": {"Contract": "termsHash"},
-    "events: what they show is one statement": {
+    EVENTS: {
         "Subscription": "proposalChanged contractChanged walletChanged controlChanged",
         "ProposalChanged": "cursor at kind proposal",
         "ContractChanged": "cursor at kind contract",

@@ -1,5 +1,6 @@
 """A town where everybody lives at once: a database full of a crowd, and both ways of asking about it."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -132,9 +133,9 @@ def compiled_of(operations: Operations) -> int:
     return operations.taken["compiled"]
 
 
-def shown_of(operations: Operations) -> int:
-    """How many rows that were changed were shown by one statement so far, or needed none: all of them was at hand."""
-    return operations.taken["row"] + operations.taken["row known"]
+def shown_of(taken: Counter[str]) -> int:
+    """How many rows that were changed were shown by one statement, or needed none: all of them was at hand."""
+    return taken["row"] + taken["row known"]
 
 
 def failed_of(operations: Operations) -> int:
