@@ -12,7 +12,7 @@ from graphql.pyutils import gather_with_cancel
 
 from ops.transport.asked import Asked
 from ops.transport.operations import Operations
-from ops.transport.together import together
+from ops.transport.waiting import wait_for_all
 from schema.limits import Limits
 
 TURNS_MAX = 8
@@ -124,7 +124,7 @@ async def test_with_the_gather_of_graphql_core_there_would_be_complaints(
 
 
 async def test_all_answer_in_the_order_in_which_they_were_asked_for() -> None:
-    assert await together(asyncio.sleep(0.002, 1), asyncio.sleep(0, 2), asyncio.sleep(0.001, 3)) == [1, 2, 3]
+    assert await wait_for_all(asyncio.sleep(0.002, 1), asyncio.sleep(0, 2), asyncio.sleep(0.001, 3)) == [1, 2, 3]
 
 
 async def test_a_failure_is_raised_when_what_was_beside_it_has_ended() -> None:
@@ -141,7 +141,7 @@ async def test_a_failure_is_raised_when_what_was_beside_it_has_ended() -> None:
         raise ValueError("No.")
 
     with pytest.raises(ValueError, match="No"):
-        await together(slow(), failing(), asyncio.sleep(0, 1))
+        await wait_for_all(slow(), failing(), asyncio.sleep(0, 1))
     assert ended == ["slow"]
 
 
@@ -150,7 +150,7 @@ async def test_of_two_failures_the_one_not_raised_is_not_complained_of(caplog: p
         raise ValueError(why)
 
     with pytest.raises(ValueError, match="first"):
-        await together(failing("first"), failing("second"))
+        await wait_for_all(failing("first"), failing("second"))
     gc.collect()
 
     assert caplog.records == []

@@ -12,7 +12,7 @@ from typing import Any
 from graphql.execution import executor
 
 
-async def together(*awaitables: Awaitable[Any]) -> list[Any]:
+async def wait_for_all(*awaitables: Awaitable[Any]) -> list[Any]:
     """Wait for all, of which there is at least one, and answer with their results in order.
 
     If one fails, or if this is cancelled, the others are cancelled, and the error is raised when they have ended. A
@@ -29,6 +29,6 @@ async def together(*awaitables: Awaitable[Any]) -> list[Any]:
         raise
 
 
-def work_together() -> None:
+def install() -> None:
     """Have graphql-core wait so. There is no other place to tell it than its own name for it."""
-    executor.gather_with_cancel = together  # type: ignore[attr-defined]
+    executor.gather_with_cancel = wait_for_all  # type: ignore[attr-defined]
