@@ -574,7 +574,7 @@ class _Writer:
                 return self._subject(value, row)
             case Either():
                 assert row is not None, value
-                said = f"to_json({row.column(value.column)[0]})::text"
+                said = f"json_text({row.column(value.column)[0]})::text"
                 return _Sql(f"coalesce({said}, {self._reached(value.otherwise, row).text})")
         return self._reached(value, row)
 
@@ -953,7 +953,7 @@ def _written(text: str, kind: Any, nullable: bool, way: Way, *, optional: bool) 
         moment = f"""to_char({text} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
         return [_or_nothing(f"""'"' || {moment} || '"'""", optional=optional)] if nullable else ['"', _Sql(moment), '"']
     said = {
-        Way.TEXT: f"to_json({text})",
+        Way.TEXT: f"json_text({text})",
         Way.DAY: _day(text),
         Way.TEXTS: f"array_to_json({text})",
         Way.BOOL: f"({text})::text",
