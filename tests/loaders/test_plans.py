@@ -357,7 +357,7 @@ async def explained(town: Town, text: str, audience: Audience, *without: str) ->
         await line.execute(f"set enable_{ability} = off")
     await line.execute(f"prepare asked as {made.text}")
     values = ", ".join("null" for _ in made.parameters)
-    found = await line.fetchval("explain (format json) execute asked" + (f"({values})" if values else ""))
+    found = await line.fetchval("explain (verbose, format json) execute asked" + (f"({values})" if values else ""))
     await line.close()
     whole: dict[str, Any] = json.loads(found)[0]["Plan"]
     return whole
@@ -377,3 +377,10 @@ async def test_a_statement_reads_a_page_of_ones_own_through_an_index_of_each_par
 
     assert done.count("Merge Append") == 1
     assert not {"Sort", "Bitmap Heap Scan", "Seq Scan"} & {*done}
+
+
+async def test_to_write_a_text_calls_no_function_of_ours(town):
+    planned = json.dumps(await explained(town, "{ jobs { nodes { title } } }", Audience.PUBLIC))
+
+    assert "json_scalar(jobs.title" in planned.lower()
+    assert "json_text" not in planned
