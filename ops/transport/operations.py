@@ -41,7 +41,6 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from ops.transport import waiting
 from ops.transport.asked import Asked, asked, read_json
 from ops.transport.compiled import Compiler, Question, Showing, showing_rows, shown_each, shown_once
 from ops.transport.errors import (
@@ -54,6 +53,7 @@ from ops.transport.errors import (
     present,
     rejected,
 )
+from ops.transport.waiting import replace_gather
 from resolvers.context import LongWay
 from schema.inputs import FromJSON, Unread, from_json
 from schema.limits import Limits, Measure, Ruler
@@ -283,7 +283,7 @@ class Operations:
             raise ValueError("Schema extensions and operation directives do not run here.")
         self._core: GraphQLSchema = schema._schema  # noqa: SLF001 - strawberry has no public name for it
         self._executor = schema.execution_context_class
-        waiting.install()
+        replace_gather()
         self._introspection = introspection
         self.gate: Gate = gate or OpenGate()
         """What transports ask before they find out who it is that asks, and before they run anything."""

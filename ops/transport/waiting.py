@@ -29,6 +29,6 @@ async def wait_for_all(*awaitables: Awaitable[Any]) -> list[Any]:
         raise
 
 
-def install() -> None:
+def replace_gather() -> None:
     """Have graphql-core wait so. There is no other place to tell it than its own name for it."""
-    executor.gather_with_cancel = wait_for_all  # type: ignore[attr-defined]
+    executor.gather_with_cancel = wait_for_all  # type: ignore[attr-defined]  # it imports the name, and exports it not

@@ -124,33 +124,56 @@ async def test_with_the_gather_of_graphql_core_there_would_be_complaints(
 
 
 async def test_all_answer_in_the_order_in_which_they_were_asked_for() -> None:
-    assert await wait_for_all(asyncio.sleep(0.002, 1), asyncio.sleep(0, 2), asyncio.sleep(0.001, 3)) == [1, 2, 3]
+    is_later = asyncio.Event()
+
+    async def first() -> int:
+        await is_later.wait()
+        return 1
+
+    async def second() -> int:
+        is_later.set()
+        return 2
+
+    assert await wait_for_all(first(), second()) == [1, 2]
+
+
+async def wait_until_given_up(ended: list[str], error: str = "") -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0)
+        ended.append("given up")
+        if error:
+            raise ValueError(error)
+
+
+async def fail() -> None:
+    raise ValueError("first")
 
 
 async def test_a_failure_is_raised_when_what_was_beside_it_has_ended() -> None:
-    ended = []
-
-    async def slow() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            await asyncio.sleep(0)
-            ended.append("slow")
-
-    async def failing() -> None:
-        raise ValueError("No.")
-
-    with pytest.raises(ValueError, match="No"):
-        await wait_for_all(slow(), failing(), asyncio.sleep(0, 1))
-    assert ended == ["slow"]
-
-
-async def test_of_two_failures_the_one_not_raised_is_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
-    async def failing(why: str) -> None:
-        raise ValueError(why)
+    ended: list[str] = []
 
     with pytest.raises(ValueError, match="first"):
-        await wait_for_all(failing("first"), failing("second"))
+        await wait_for_all(wait_until_given_up(ended), fail())
+    assert ended == ["given up"]
+
+
+async def test_whoever_is_cancelled_ends_when_what_she_waits_for_has_ended() -> None:
+    ended: list[str] = []
+    waiting = asyncio.create_task(wait_for_all(wait_until_given_up(ended), wait_until_given_up(ended)))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended == ["given up", "given up"]
+
+
+async def test_what_fails_when_it_is_given_up_is_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ValueError, match="first"):
+        await wait_for_all(wait_until_given_up([], "second"), fail())
     gc.collect()
 
     assert caplog.records == []
