@@ -174,6 +174,8 @@ async def test_whoever_is_cancelled_ends_when_what_she_waits_for_has_ended() -> 
 async def test_what_fails_when_it_is_given_up_is_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ValueError, match="first"):
         await wait_for_all(wait_until_given_up([], "second"), fail())
+    for _ in range(TURNS_MAX):
+        await asyncio.sleep(0)
     gc.collect()
 
     assert caplog.records == []
